@@ -1,0 +1,50 @@
+# Every target does its own set-up; the second time that costs less than a second.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo app services stop sample test check lint types format bench lock
+
+PYTHON := .venv/bin/python
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup:  ## system packages, .venv and pinned requirements
+	@scripts/setup.sh run
+
+setup-dev:  ## the same and what tests and checks need
+	@scripts/setup.sh dev
+
+demo: setup  ## send the bundled sample through the real queue; leaves outputs/demo.mp4
+	@$(PYTHON) scripts/stack.py demo
+
+app: setup  ## Redis, worker and page on http://localhost:8501; Ctrl-C stops all
+	@$(PYTHON) scripts/stack.py app
+
+services: setup  ## Redis and worker in the background, for a page or a command line of your own
+	@$(PYTHON) scripts/stack.py services
+
+stop:  ## stop what demo, app or services left running
+	@$(PYTHON) scripts/stack.py stop
+
+sample: setup-dev  ## make samples/ anew
+	$(PYTHON) scripts/make_sample.py
+
+test: setup-dev  ## all tests (under 15 minutes on 2 cores)
+	$(PYTHON) -m pytest
+
+check: setup-dev lint types  ## lint, types and the fast tests
+	$(PYTHON) -m pytest -m "not e2e and not full and not gpu and not weights"
+
+lint: setup-dev
+	$(PYTHON) -m ruff check .
+
+types: setup-dev
+	$(PYTHON) -m mypy
+
+format: setup-dev  ## let ruff order imports and mend what it can
+	$(PYTHON) -m ruff check --fix .
+
+bench: setup-dev  ## measure; figures go to outputs/benchmarks
+	$(PYTHON) -m benchmarks
+
+lock: setup-dev  ## write constraints.txt from what .venv holds
+	scripts/lock.sh
