@@ -78,6 +78,13 @@ class InputFile(_Record):
     fps: float | None = None
 
 
+class Draft(_Record):
+    """Uploads that may become a job: who opened the folder, and when."""
+
+    owner: str
+    created_at: datetime = Field(default_factory=utc_now)
+
+
 class LipSyncJob(_Record):
     """One job as the page sees it.
 

@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from latentsync_core.media.probe import MediaLimits
+
 MIB = 2**20
 GIB = 2**30
 
@@ -34,7 +36,7 @@ class Settings(BaseSettings):
     # what is accepted (the page states these, the disk enforces them)
     max_upload_bytes: int = Field(default=500 * MIB, gt=0)  # per file
     max_seconds: float = Field(default=600.0, gt=0)  # of video or audio
-    max_pixels: int = Field(default=3840 * 2160, gt=0)  # width x height of a frame
+    max_pixels: int = Field(default=4096 * 2304, gt=0)  # width x height of a video frame
     max_queued_jobs: int = Field(default=5, ge=1)  # queued or running, per owner
     max_owner_bytes: int = Field(default=5 * GIB, gt=0)  # all job folders of one owner
     max_total_bytes: int = Field(default=50 * GIB, gt=0)  # all job folders
@@ -63,3 +65,8 @@ class Settings(BaseSettings):
     log_format: Literal["human", "json"] = "human"  # on stdout; files and Redis always hold JSON
     log_stream_cap: int = Field(default=10_000, ge=100)  # lines of all jobs kept in Redis
     log_job_cap: int = Field(default=2_000, ge=50)  # lines of one job kept in Redis
+
+    @property
+    def media_limits(self) -> MediaLimits:
+        """The limits in the form in which `probe_media` checks them."""
+        return MediaLimits(max_bytes=self.max_upload_bytes, max_seconds=self.max_seconds, max_pixels=self.max_pixels)
