@@ -74,9 +74,10 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """The sound of a file: codec, sample rate in Hz, channels, start and duration in seconds."""
+    """The sound of a file: codec and its profile ("LC"), sample rate in Hz, channels, start and duration in seconds."""
 
     codec: str
+    profile: str
     sample_rate: int
     channels: int
     start: float
@@ -193,6 +194,8 @@ def _video_info(path: Path, stream: dict[str, Any], duration: float) -> VideoInf
     width, height = int(stream.get("width", 0)), int(stream.get("height", 0))
     if width <= 0 or height <= 0:
         raise UnreadableMedia(f"{shown(path)} holds a video stream without a size; the file is broken.")
+    if any(side_data.get("dv_profile") == 5 for side_data in stream.get("side_data_list", [])):
+        raise UnreadableMedia(f"{shown(path)} is Dolby Vision profile 5, which is not supported. Export it as H.264.")
     rotation = _rotation(stream)
     pixel_aspect = _fraction(stream.get("sample_aspect_ratio", "1:1").replace(":", "/")) or Fraction(1)
     if rotation in (90, 270):
@@ -218,6 +221,7 @@ def _video_info(path: Path, stream: dict[str, Any], duration: float) -> VideoInf
 def _audio_info(stream: dict[str, Any], duration: float) -> AudioInfo:
     return AudioInfo(
         codec=str(stream.get("codec_name", "unknown")),
+        profile=str(stream.get("profile", "unknown")),
         sample_rate=int(stream["sample_rate"]),
         channels=int(stream.get("channels", 0)),
         start=_seconds(stream.get("start_time")),
