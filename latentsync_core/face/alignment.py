@@ -1,7 +1,7 @@
 """Alignment: the similarity that brings a face upright into the model's crop (arXiv:2412.09262, section 3).
 
-Geometry of the reference: three anchors are fitted to a template in a canvas of 210 x 280 pixels (at 256), which is then
-resized to a square. Here the two resamplings are one, in float64 positions, with whole source pixels averaged
+Geometry of the reference: three anchors are fitted to a template in a canvas of 210 x 280 pixels (at 256), which is
+then resized to a square. Here the two resamplings are one, in float64 positions, with whole source pixels averaged
 where the face is larger than the crop. Not taken over: rounding of the anchors to whole pixels, float16, and the
 "smoothing" that adds a bias in units of standard deviations to a translation in pixels.
 """

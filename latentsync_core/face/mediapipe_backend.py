@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import cv2
 import numpy as np
-from google.protobuf import text_format
+from google.protobuf import text_format  # type: ignore[import-untyped]
 from mediapipe.framework import calculator_pb2
 from mediapipe.framework.formats import rect_pb2
 from mediapipe.python.solution_base import PacketDataType, SolutionBase
@@ -74,6 +74,11 @@ class FaceMesh:
     points: FloatArray
     confidence: float
     sharpness: float
+
+    @property
+    def height(self) -> float:
+        """Height of the box around all landmarks, pixels."""
+        return float(self.points[:, 1].max() - self.points[:, 1].min())
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ class MediapipeBackend:
             small = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         small = np.ascontiguousarray(small)
         detections = self._far.process(small).detections or self._near.process(small).detections or []
-        detections = sorted(detections, key=lambda detection: -detection.score[0])
+        detections = sorted(detections, key=_confidence_first)
         return [(_region_of_detection(found, width, height), float(found.score[0])) for found in detections]
 
     def _refine(self, frame: UInt8Image, region: _Region, confidence: float) -> FaceMesh | None:
@@ -149,13 +154,13 @@ class MediapipeBackend:
             points = self._find_landmarks(crop, region)
             if points is None:
                 return None
+            mesh = FaceMesh(points, confidence, measure_sharpness(crop))
             anchors = anchors_of(points)
-            settled = SETTLED * np.ptp(points[:, 1])
-            if previous is not None and np.abs(anchors - previous).max() < settled:
-                break
+            if previous is not None and float(np.abs(anchors - previous).max()) < SETTLED * mesh.height:
+                return mesh
             previous = anchors
             region = _region_of_points(points)
-        return FaceMesh(points, confidence, measure_sharpness(crop))
+        return mesh
 
     def _find_landmarks(self, crop: UInt8Image, region: _Region) -> FloatArray | None:
         found: Any = self._landmarks.process({"image": crop, "region": self._whole_crop})
@@ -176,7 +181,7 @@ def describe(mesh: FaceMesh) -> FaceLandmarks:
     return FaceLandmarks(
         anchors=anchors_of(points),
         box=_box(points),
-        mouth_opening=float(np.linalg.norm(lower_lip - upper_lip) / max(1e-6, np.linalg.norm(chin - forehead))),
+        mouth_opening=float(np.linalg.norm(lower_lip - upper_lip)) / max(1e-6, float(np.linalg.norm(chin - forehead))),
         confidence=mesh.confidence,
         yaw=degrees(atan2(left[2] - right[2], hypot(right[0] - left[0], right[1] - left[1]))),
         sharpness=mesh.sharpness,
@@ -220,3 +225,7 @@ def _region_of_points(points: FloatArray) -> _Region:
         side=max(8.0, REGION_SCALE * max(x1 - x0, y1 - y0)),
         angle=atan2(right[1] - left[1], right[0] - left[0]),
     )
+
+
+def _confidence_first(detection: Any) -> float:
+    return -float(detection.score[0])
