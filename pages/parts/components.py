@@ -1,0 +1,85 @@
+"""Three small browser components of our own: a drop zone for files, two players side by side, a player of pieces.
+
+They stand in the page itself (no iframe) and wear the theme's colours.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from worker.job import InputFile
+from worker.job_folder import UploadKind
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def _component(name: str, css: str) -> Callable[..., object]:
+    return st.components.v2.component(
+        f"lip_sync_{name}",
+        html=(ASSETS / f"{name}.html").read_text(encoding="utf-8"),
+        css=(ASSETS / css).read_text(encoding="utf-8"),
+        js=(ASSETS / f"{name}.js").read_text(encoding="utf-8"),
+        isolate_styles=False,
+    )
+
+
+_FILE_DROP = _component("file_drop", "file_drop.css")
+_COMPARE_PLAYER = _component("compare_player", "player.css")
+_PIECES_PLAYER = _component("pieces_player", "player.css")
+
+
+def file_drop(
+    kind: UploadKind,
+    draft_id: str,
+    *,
+    title: str,
+    hint: str,
+    accept: str,
+    max_bytes: int,
+    on_uploaded: Callable[[], None],
+) -> None:
+    """Draw a drop zone that puts one file into a draft; `on_uploaded` runs once it lies there.
+
+    Args:
+        kind: which of the draft's two files it becomes.
+        draft_id: the draft.
+        title: what is asked for.
+        hint: formats and limits, in a smaller type.
+        accept: the file input's accept attribute.
+        max_bytes: larger files are refused before they are sent.
+        on_uploaded: a Streamlit callback.
+    """
+    data = {
+        "kind": kind,
+        "url": f"files/{draft_id}/{kind}",
+        "icon": "movie" if kind == "video" else "graphic_eq",
+        "title": title,
+        "hint": hint,
+        "accept": accept,
+        "max_bytes": max_bytes,
+        "max_words": f"{max_bytes // 2**20} MB",
+    }
+    _FILE_DROP(key=f"drop_{kind}_{draft_id}", data=data, on_uploaded_change=on_uploaded)
+
+
+def compare_player(job_id: str, video: InputFile) -> None:
+    """Draw source and result of a finished job side by side, under one set of controls."""
+    data = {
+        "before_url": f"files/{job_id}/video",
+        "before_is_picture": video.seconds is None,
+        "after_url": f"files/{job_id}/result",
+        "aspect": aspect(video),
+    }
+    _COMPARE_PLAYER(key=f"compare_{job_id}", data=data)
+
+
+def pieces_player(job_id: str, video: InputFile, count: int) -> None:
+    """Draw a player of the `count` pieces of a running job that are finished."""
+    data = {"url": f"files/{job_id}/segments", "count": count, "aspect": aspect(video)}
+    _PIECES_PLAYER(key=f"pieces_{job_id}", data=data)
+
+
+def aspect(video: InputFile) -> float:
+    """Give width over height, 1 while unknown."""
+    return round(video.width / video.height, 4) if video.width and video.height else 1.0
