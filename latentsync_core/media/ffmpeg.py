@@ -12,10 +12,10 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 PROTOCOLS = "file,pipe"
-#: Containers that hold pictures and sound themselves; playlists (hls, dash, concat) and image2's patterns are not.
+#: Containers that hold pictures and sound themselves, with a clock. Playlists (hls, dash, concat) and image2's patterns
+#: name other files; raw H.264 has no clock.
 FORMATS = (
-    "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,mxf,dv,ivf,h264,hevc,gif,ogg,wav,w64,mp3,aac,ac3,eac3,flac,"
-    "aiff,caf,amr,au,rm,nut"
+    "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,mxf,dv,ivf,gif,ogg,wav,w64,mp3,aac,ac3,eac3,flac,aiff,caf,amr,au,rm,nut"
 )
 INPUT_LIMITS = ["-protocol_whitelist", PROTOCOLS, "-format_whitelist", FORMATS]
 

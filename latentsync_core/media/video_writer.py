@@ -137,7 +137,8 @@ def _arguments(
     arguments += ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), "-pix_fmt", "yuv420p"]
     arguments += ["-g", str(round(fps * KEYFRAME_SECONDS)), "-r", str(fps)]
     arguments += _tag_arguments(tags)
-    arguments += ["-video_track_timescale", str(fps.numerator * (1000 // fps.numerator + 1)), "-map_metadata", "-1"]
+    clock = str(fps.numerator * (10_000 // fps.numerator + 1))  # frames last whole ticks
+    arguments += ["-video_track_timescale", clock, "-movie_timescale", clock, "-map_metadata", "-1"]
     return [*arguments, "-movflags", "+faststart", "-f", "mp4", file_url(out)]
 
 
