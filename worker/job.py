@@ -97,6 +97,7 @@ class LipSyncJob(_Record):
         video, audio: the uploads.
         created_at, started_at, ended_at: UTC; started_at is of the latest attempt.
         attempt: counts from 1; a retry and a recovery after a lost worker add one.
+        recoveries: lost workers since a segment was last finished, and how many segments there were then.
         worker: name of the worker that has or had it.
         message: why it failed, in words for the user; None otherwise.
         error: the typed error's class name; "Internal" for an unexpected one; None otherwise.
@@ -116,6 +117,8 @@ class LipSyncJob(_Record):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     attempt: int = 1
+    recoveries: int = 0
+    segments_at_recovery: int = 0
     worker: str | None = None
     message: str | None = None
     error: str | None = None

@@ -1,14 +1,14 @@
 """JobFolder: one directory per job; uploads under names of our own.
 
-    <data_dir>/<job id>/
-        draft.json            who opened it, before there is a job
-        input_video.<ext>     the uploads; the extension is what the probe found, never the user's
-        input_video.json      what is known of it (InputFile)
-        preview_video.mp4     a copy that browsers play, only if they cannot play the upload
-        job.json              the job as of its last change of state (Redis is the truth while it lives)
-        segments/00000.mp4    finished pieces of the result, and segments.json, by which a run resumes
-        log.jsonl             structured log lines
-        result.mp4, report.json
+<data_dir>/<job id>/
+    draft.json            who opened it, before there is a job
+    input_video.<ext>     the uploads; the extension is what the probe found, never the user's
+    input_video.json      what is known of it (InputFile)
+    preview_video.mp4     a copy that browsers play, only if they cannot play the upload
+    job.json              the job as of its last change of state (Redis is the truth while it lives)
+    segments/00000.mp4    finished pieces of the result, and segments.json, by which a run resumes
+    log.jsonl             structured log lines
+    result.mp4, report.json
 """
 
 import fcntl

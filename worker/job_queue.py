@@ -293,4 +293,3 @@ def _name_of(upload: Upload) -> str:
 def _check_owner(job: LipSyncJob, owner: str) -> None:
     if not secrets.compare_digest(job.owner.encode(), owner.encode()):
         raise NotTheOwner
-

@@ -1,13 +1,13 @@
 """JobStore: the records of jobs in Redis, JSON only.
 
-    <queue>:job:<id>        LipSyncJob without its progress; every change is a checked transaction
-    <queue>:progress:<id>   JobProgress, written by the worker that has the job, several times a second
-    <queue>:lease:<id>      Lease of that worker; expires when it falls silent
-    <queue>:jobs            sorted set of all ids by time of creation
-    <queue>:owner:<token>   the same for one owner
-    <queue>:state:<state>   set of the ids in that state
-    <queue>:worker:<name>   WorkerInfo; expires when it falls silent
-    <queue>:workers         set of their names
+<queue>:job:<id>        LipSyncJob without its progress; every change is a checked transaction
+<queue>:progress:<id>   JobProgress, written by the worker that has the job, several times a second
+<queue>:lease:<id>      Lease of that worker; expires when it falls silent
+<queue>:jobs            sorted set of all ids by time of creation
+<queue>:owner:<token>   the same for one owner
+<queue>:state:<state>   set of the ids in that state
+<queue>:worker:<name>   WorkerInfo; expires when it falls silent
+<queue>:workers         set of their names
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -97,11 +97,12 @@ class JobStore:
 
     def count(self, state: JobState) -> int:
         """Number of jobs in a state."""
-        return cast(int, self.redis.scard(self.key("state", state)))
+        return self.redis.scard(self.key("state", state))
 
     def add(self, job: LipSyncJob, also: Callable[[Pipeline], None] | None = None) -> None:
         """Write a new job, and whatever `also` puts into the same transaction."""
         with self.redis.pipeline() as pipe:
+            pipe.multi()  # RQ looks whether it was called
             self._write(pipe, job)
             score = job.created_at.timestamp()
             pipe.zadd(self.key("jobs"), {job.id: score})
@@ -167,18 +168,18 @@ class JobStore:
         """Say how far a job is; nothing happens if it was deleted."""
         self.redis.set(self.key("progress", job_id), progress.model_dump_json(), xx=True)
 
-    def take_lease(self, job_id: str, lease: Lease) -> None:
+    def take_lease(self, job_id: str, lease: Lease, pipe: Pipeline | None = None) -> None:
         """Say that a worker is alive and has the job; to be repeated well within `settings.lease_seconds`."""
-        self.redis.set(self.key("lease", job_id), lease.model_dump_json(), px=self._lease_milliseconds)
+        (pipe or self.redis).set(self.key("lease", job_id), lease.model_dump_json(), px=self._lease_milliseconds)
 
     def read_lease(self, job_id: str) -> Lease | None:
         """Who has the job; None if nobody has."""
         text = cast(bytes | None, self.redis.get(self.key("lease", job_id)))
         return Lease.model_validate_json(text) if text else None
 
-    def drop_lease(self, job_id: str) -> None:
+    def drop_lease(self, job_id: str, pipe: Pipeline | None = None) -> None:
         """Let go of a job."""
-        self.redis.delete(self.key("lease", job_id))
+        (pipe or self.redis).delete(self.key("lease", job_id))
 
     # --- workers ------------------------------------------------------------------------------------------------
 

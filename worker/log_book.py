@@ -95,20 +95,29 @@ class LogBook:
         return [LogLine.model_validate_json(text) for text in texts[-lines:]]
 
 
-class LogBookHandler(logging.Handler):
-    """Sends this process's log records to the book, and says of which job they are.
+class CurrentJob(logging.Filter):
+    """Marks this process's log records with the job at hand; a record's own `job` attribute wins."""
 
-    `job` is the job at hand, set by whoever works on it; a record's own `job` attribute wins.
-    """
+    def __init__(self) -> None:
+        super().__init__()
+        self.job: str | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "job", None) is None:
+            record.job = self.job
+        return True
+
+
+class LogBookHandler(logging.Handler):
+    """Sends this process's log records to the book."""
 
     def __init__(self, book: LogBook, worker: str) -> None:
         super().__init__()
         self._book = book
         self._worker = worker
-        self.job: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._book.write(line_of(record, worker=self._worker, job=self.job))
+        self._book.write(line_of(record, self._worker))
 
 
 class LineFormatter(logging.Formatter):
@@ -119,11 +128,11 @@ class LineFormatter(logging.Formatter):
         self._as_json = style == "json"
 
     def format(self, record: logging.LogRecord) -> str:
-        line = line_of(record, worker=None, job=None)
+        line = line_of(record)
         return line.model_dump_json(exclude_none=True) if self._as_json else line.for_people()
 
 
-def line_of(record: logging.LogRecord, worker: str | None, job: str | None) -> LogLine:
+def line_of(record: logging.LogRecord, worker: str | None = None) -> LogLine:
     """Make a log line of a record."""
     trace = getattr(record, "child_traceback", None)
     if record.exc_info and record.exc_info[0] is not None:
@@ -133,21 +142,26 @@ def line_of(record: logging.LogRecord, worker: str | None, job: str | None) -> L
         level=record.levelname,
         source=record.name,
         message=record.getMessage(),
-        job=getattr(record, "job", None) or job,
+        job=getattr(record, "job", None),
         worker=worker,
         traceback=trace,
     )
 
 
-def log_to_stdout(settings: Settings) -> None:
-    """Send this process's records to stdout in the deployment's format."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(LineFormatter(settings.log_format))
+def set_up_logging(settings: Settings, *more: logging.Handler) -> CurrentJob:
+    """Send this process's records to stdout in the deployment's format, and to `more`; gives the job marker."""
+    on_stdout = logging.StreamHandler(sys.stdout)
+    on_stdout.setFormatter(LineFormatter(settings.log_format))
+    current_job = CurrentJob()
+    handlers = [on_stdout, *more]
+    for handler in handlers:
+        handler.addFilter(current_job)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = handlers
     root.setLevel(settings.log_level)
-    for noisy in ("rq.worker", "rq.job", "rq.queue", "rq.registry"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for talkative in ("rq.worker", "rq.job", "rq.queue", "rq.registry"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+    return current_job
 
 
 def _parse(fields: dict[bytes, bytes]) -> LogLine:
