@@ -22,7 +22,7 @@ from typing import Literal
 from latentsync_core.errors import NoSpeech, UnreadableMedia
 from latentsync_core.media.ffmpeg import shown
 from latentsync_core.media.probe import MediaInfo, probe_media
-from worker.browser_copy import make_browser_copy, plays_in_browsers
+from worker.browser_copy import make_browser_copy, make_thumbnail, plays_in_browsers
 from worker.errors import UploadTooLarge
 from worker.job import JOB_ID_PATTERN, Draft, InputFile, LipSyncJob
 from worker.settings import MIB, Settings
@@ -143,6 +143,26 @@ class JobFolder:
                 make_browser_copy(info, copy)
         return copy
 
+    def remove_upload(self, kind: UploadKind) -> None:
+        """Forget an upload; nothing happens if there is none."""
+        self._forget_upload(kind)
+
+    def thumbnail(self) -> Path | None:
+        """A small JPEG of the video's first frames, made on first use; None if there is no upload.
+
+        Raises:
+            UnreadableMedia: if the upload cannot be decoded.
+        """
+        upload = self.input("video")
+        if upload is None:
+            return None
+        small = self.path / "thumbnail.jpg"
+        with (self.path / "preview.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not small.exists():
+                make_thumbnail(upload, small)
+        return small
+
     # --- records ------------------------------------------------------------------------------------------------
 
     def write_draft(self, draft: Draft) -> None:
@@ -200,6 +220,8 @@ class JobFolder:
         self._facts_path(kind).unlink(missing_ok=True)
         for is_picture in (False, True):
             self._preview_path(kind, is_picture).unlink(missing_ok=True)
+        if kind == "video":
+            (self.path / "thumbnail.jpg").unlink(missing_ok=True)
 
 
 def display_name(name: str) -> str:

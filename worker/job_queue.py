@@ -6,6 +6,7 @@ results and its pickles play no part. Anyone who knows a job's unguessable id ma
 change it.
 """
 
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -13,9 +14,20 @@ from pathlib import Path
 
 from latentsync_core.options import LipSyncOptions
 from worker.dispatch import Dispatch, rq_id
-from worker.errors import NotTheOwner, QuotaExceeded, WrongState
-from worker.job import Draft, JobProgress, JobState, LipSyncJob, LogLine, QueueOverview, WorkerInfo, utc_now
-from worker.job_folder import JobFolder
+from worker.errors import JobNotFound, NotTheOwner, QuotaExceeded, WrongState
+from worker.job import (
+    JOB_ID_PATTERN,
+    Draft,
+    InputFile,
+    JobProgress,
+    JobState,
+    LipSyncJob,
+    LogLine,
+    QueueOverview,
+    WorkerInfo,
+    utc_now,
+)
+from worker.job_folder import JobFolder, UploadKind
 from worker.job_store import JobStore, connect, told_in_words
 from worker.log_book import LogBook
 from worker.retention import all_folders, disk_use, is_expired, is_stale_draft, remove_leftovers, room_left
@@ -54,6 +66,36 @@ class JobQueue:
         folder = JobFolder(secrets.token_hex(16), self.settings)
         folder.write_draft(Draft(owner=owner))
         return folder
+
+    def draft(self, draft_id: str, owner: str) -> JobFolder:
+        """Find an open draft again, after the owner's browser has loaded its page anew.
+
+        Raises:
+            JobNotFound: if there is none of this id (any more), or a job was made of it.
+            NotTheOwner: if someone else opened it.
+        """
+        if not re.fullmatch(JOB_ID_PATTERN, draft_id):  # it comes from a web address
+            raise JobNotFound(draft_id)
+        folder = JobFolder(draft_id, self.settings)
+        draft = folder.read_draft()
+        if draft is None or folder.read_job() is not None:
+            raise JobNotFound(draft_id)
+        if not secrets.compare_digest(draft.owner.encode(), owner.encode()):
+            raise NotTheOwner
+        return folder
+
+    def save_upload(
+        self, draft_id: str, owner: str, kind: UploadKind, source: Upload, name: str | None = None
+    ) -> InputFile:
+        """Put a file into an open draft, within the owner's quota.
+
+        Raises:
+            JobNotFound, NotTheOwner: as `draft`.
+            UploadTooLarge, UnreadableMedia, NoSpeech: as `JobFolder.save_upload`.
+            QuotaExceeded: if there is no room left.
+        """
+        folder = self.draft(draft_id, owner)
+        return folder.save_upload(kind, source, name or _name_of(source), room_left(self.settings, owner))
 
     def submit_draft(
         self, folder: JobFolder, owner: str, options: LipSyncOptions = DEFAULT_OPTIONS, model: str | None = None
