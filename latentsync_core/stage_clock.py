@@ -1,0 +1,79 @@
+"""What a run costs: seconds per stage over all threads, and peak memory of the process and its children."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+SAMPLE_SECONDS = 0.2
+MIB = 2**20
+
+
+class StageClock:
+    """Adds up the busy seconds of each stage; stages that overlap add up to more than the time that passed."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Count the time inside the `with` block for a stage; safe from any thread."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._seconds[stage] += time.perf_counter() - start
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Busy seconds of each stage so far, rounded to milliseconds."""
+        with self._lock:
+            return {stage: round(seconds, 3) for stage, seconds in self._seconds.items()}
+
+
+class MemoryWatch:
+    """Samples the resident memory of this process and all its children while the `with` block runs.
+
+    Attributes:
+        peak_mib: the largest sum seen, in MiB.
+    """
+
+    def __init__(self) -> None:
+        self.peak_mib = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory-watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            self.peak_mib = max(self.peak_mib, resident_mib())
+            if self._stop.wait(SAMPLE_SECONDS):
+                return
+
+
+def resident_mib() -> float:
+    """Give the resident memory of this process and its children, in MiB."""
+    process = psutil.Process()
+    total = 0
+    for member in [process, *process.children(recursive=True)]:
+        try:
+            total += member.memory_info().rss
+        except psutil.NoSuchProcess:  # an ffmpeg child that has just ended
+            continue
+    return float(total / MIB)
