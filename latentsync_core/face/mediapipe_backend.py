@@ -183,7 +183,7 @@ def describe(mesh: FaceMesh) -> FaceLandmarks:
         box=_box(points),
         mouth_opening=float(np.linalg.norm(lower_lip - upper_lip)) / max(1e-6, float(np.linalg.norm(chin - forehead))),
         confidence=mesh.confidence,
-        yaw=degrees(atan2(left[2] - right[2], hypot(right[0] - left[0], right[1] - left[1]))),
+        yaw=degrees(atan2(right[2] - left[2], hypot(right[0] - left[0], right[1] - left[1]))),
         sharpness=mesh.sharpness,
     )
 
