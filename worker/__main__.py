@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from worker.errors import QueueError
 from worker.job import QueueOverview
 from worker.job_queue import JobQueue
-from worker.log_book import LogBookHandler, set_up_logging
+from worker.log_book import LogBookHandler
+from worker.log_lines import set_up_logging
 from worker.settings import GIB, Settings
 
 logger = logging.getLogger("worker")

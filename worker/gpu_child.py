@@ -25,7 +25,7 @@ from typing import Any
 from latentsync_core.errors import Cancelled, LipSyncError
 from latentsync_core.options import LipSyncOptions
 from latentsync_core.progress import Progress
-from worker.log_book import line_of
+from worker.log_lines import line_of
 from worker.messages import Advanced, Alive, CancelRun, ChildConfig, Ended, LoadModel, Logged, StartRun, receive, send
 
 logger = logging.getLogger("gpu_child")

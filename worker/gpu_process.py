@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -33,7 +32,6 @@ from worker.settings import Settings
 
 logger = logging.getLogger("gpu_process")
 
-STDERR_LINES_KEPT = 20
 EXIT_SECONDS = 5.0
 TALKATIVE_SECONDS = 0.2  # a flood of messages keeps `poll` from returning no longer than this
 
@@ -52,7 +50,6 @@ class GpuProcess:
         self._runs = 0
         self._heard_at = 0.0
         self._has_spoken = False
-        self._last_words: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
         self.models: list[str] = []
         self.starts = 0
 
@@ -60,6 +57,11 @@ class GpuProcess:
     def pid(self) -> int | None:
         """Of the living child."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    @property
+    def has_spoken(self) -> bool:
+        """True once the living child has said something."""
+        return self._has_spoken
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -182,7 +184,7 @@ class GpuProcess:
             return "it closed its pipe and was killed"
         reason = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         self.kill()  # its ffmpeg processes
-        return "; ".join([reason, *list(self._last_words)[-3:]])
+        return reason
 
     def _forget(self) -> None:
         if self._pipe is not None:
@@ -192,13 +194,11 @@ class GpuProcess:
 
     def _read_output(self, process: subprocess.Popen[bytes]) -> None:
         """Log what the child and its libraries print (a thread's work; ends with the child)."""
-        self._last_words.clear()
         assert process.stdout is not None
         with process.stdout as output:
             for raw in output:
                 text = raw.decode("utf-8", "replace").strip()
                 if text:
-                    self._last_words.append(text)
                     logger.info("%s", text)
 
 

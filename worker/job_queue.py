@@ -6,6 +6,7 @@ results and its pickles play no part. Anyone who knows a job's unguessable id ma
 change it.
 """
 
+import json
 import re
 import secrets
 from collections.abc import Iterable, Iterator
@@ -120,7 +121,7 @@ class JobQueue:
                 id=folder.job_id,
                 owner=owner,
                 model=model or self.settings.default_model,
-                options=options.to_dict(),
+                options=json.loads(json.dumps(options.to_dict())),  # as it will be read back: no tuples
                 video=video,
                 audio=audio,
             )

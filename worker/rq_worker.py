@@ -19,7 +19,7 @@ from worker.gpu_process import ChildLost, GpuProcess
 from worker.job import Lease, WorkerInfo, utc_now
 from worker.job_queue import JobQueue
 from worker.job_store import connect
-from worker.log_book import CurrentJob
+from worker.log_lines import CurrentJob
 from worker.recovery import Recovery
 from worker.settings import Settings
 from worker.workbench import Workbench, current_workbench

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from worker.gpu_process import GpuProcess
 from worker.job import Lease
 from worker.job_queue import JobQueue
-from worker.log_book import CurrentJob
+from worker.log_lines import CurrentJob
 from worker.settings import Settings
 
 

@@ -1,6 +1,7 @@
 """A real redis-server on a private socket, real media files, and real `python -m worker` processes."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -129,14 +130,24 @@ def service(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     sys.stdout.write((folder / "worker.log").read_text(encoding="utf-8")[-20_000:])
 
 
+@pytest.fixture(scope="session")
+def uploads(redis_url: str, clip: Path, tone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A draft's folder with both uploads in it, looked at once for all tests."""
+    queue = JobQueue(make_settings(redis_url, tmp_path_factory.mktemp("uploads"), "uploads"))
+    folder = queue.open_draft(OWNER)
+    folder.save_upload("video", clip, clip.name)
+    folder.save_upload("audio", tone, tone.name)
+    return folder.path
+
+
 @pytest.fixture
-def submit(clip: Path, tone: Path) -> Callable[..., LipSyncJob]:
+def submit(uploads: Path) -> Callable[..., LipSyncJob]:
     """Submit a job that does what a script says: submit(queue, Script(...), owner=...)."""
 
     def submit_script(queue: JobQueue, script: Script, owner: str = OWNER, model: str = "mini") -> LipSyncJob:
         folder = queue.open_draft(owner)
-        folder.save_upload("video", clip, clip.name)
-        folder.save_upload("audio", tone, tone.name)
+        for file in uploads.glob("input_*"):
+            shutil.copy(file, folder.path)
         script.write(folder.path)
         return queue.submit_draft(folder, owner, model=model)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_progress_of_a_scripted_job_is_written_at_least_once_a_second(service: J
         if not seen or now.progress.updated_at != seen[-1].updated_at:
             seen.append(now.progress)
         time.sleep(0.02)
-    gaps = [(b.updated_at - a.updated_at).total_seconds() for a, b in zip(seen, seen[1:], strict=False)]
+    gaps = [(b.updated_at - a.updated_at).total_seconds() for a, b in pairwise(seen)]
     assert max(gaps) < 1.0
     assert [p.fraction for p in seen] == sorted(p.fraction for p in seen)
     assert any(p.seconds_left is not None for p in seen)
