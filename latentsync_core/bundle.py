@@ -191,7 +191,8 @@ def _load_vae(config_file: Path, weights_file: Path, device: torch.device, dtype
         if key in expected and expected[key].ndim == 2 and value.ndim == 4:
             weights[key] = value[:, :, 0, 0]
     load_strictly(vae, weights, str(weights_file))
-    return cast(Autoencoder, _frozen(vae.to(device=device, dtype=dtype)))
+    nn.Module.to(vae, device=device, dtype=dtype)  # diffusers' own `to` warns about a list that is empty
+    return cast(Autoencoder, _frozen(vae))
 
 
 def _load_audio_encoder(folder: Path, device: torch.device) -> AudioEncoder:

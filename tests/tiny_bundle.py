@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -59,7 +60,8 @@ def write_tiny_bundle(folder: Path, *, resolution: int = RESOLUTION, **facts: An
     _write_network(folder / "vae", vae, {"_class_name": "SpaceToDepthAutoencoder", **vae.config})
     _write_network(folder / "audio_encoder", encoder, {"_class_name": "MelAudioEncoder", **encoder.config})
     official_scheduler().save_pretrained(folder / "scheduler")
-    cv2.imwrite(str(folder / "mask.png"), official_mask(resolution)[0, 0] * 255)
+    mask = (official_mask(resolution)[0, 0] * 255).round().astype(np.uint8)
+    cv2.imwrite(str(folder / "mask.png"), mask)
     return folder
 
 
