@@ -37,8 +37,9 @@ def measure_colour_shift(original: Float32Array, generated: Float32Array, mask: 
     inside = ring > 0
     difference = original - generated
     offset = np.clip(np.median(difference[inside], axis=0), -LARGEST_SHIFT, LARGEST_SHIFT)
-    rest = difference - offset
-    trust = ring * np.exp(-((np.abs(rest).max(axis=2) / TRUSTED_REST) ** 2))
+    rest = np.where(inside[..., None], difference - offset, 0.0).astype(np.float32)
+    size = np.sqrt((rest * rest) @ np.ones(3, dtype=np.float32))
+    trust = ring * np.exp(-((size / TRUSTED_REST) ** 2))
     cells = (FIELD_SIDE, FIELD_SIDE)
     weight = cv2.resize(trust, cells, interpolation=cv2.INTER_AREA)
     weighted = cv2.resize(rest * trust[..., None], cells, interpolation=cv2.INTER_AREA)

@@ -22,6 +22,7 @@ from mediapipe.python.solutions.face_detection import FaceDetection
 
 from latentsync_core.face.landmarks import FaceLandmarks, FloatArray, UInt8Image, box_iou
 from latentsync_core.face.sampling import invert_affine, sample_affine
+from latentsync_core.face.sharpness import measure_sharpness
 
 # The mesh's points nearest to the 68-point brows (17-21, 22-26) and nose (27-35). Models are trained on crops
 # made with exactly these.
@@ -191,13 +192,6 @@ def describe(mesh: FaceMesh) -> FaceLandmarks:
 def anchors_of(points: FloatArray) -> FloatArray:
     """Give the anchors (3, 2) of a mesh (468, 3): left brow, right brow, nose."""
     return np.stack([points[list(group), :2].mean(axis=0) for group in (LEFT_BROW, RIGHT_BROW, NOSE)])
-
-
-def measure_sharpness(crop: UInt8Image) -> float:
-    """Give the standard deviation of the Laplacian in the middle of a face crop (S, S, 3), grey levels."""
-    edge = crop.shape[0] // 5
-    grey = cv2.cvtColor(np.ascontiguousarray(crop[edge:-edge, edge:-edge]), cv2.COLOR_RGB2GRAY)
-    return float(cv2.Laplacian(grey, cv2.CV_32F).std())
 
 
 def _box(points: FloatArray) -> tuple[float, float, float, float]:

@@ -16,8 +16,10 @@ Image = TypeVar("Image", NDArray[np.uint8], NDArray[np.float32])
 
 def invert_affine(matrix: FloatArray) -> FloatArray:
     """Invert an affine map (2, 3), float64."""
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.concatenate([linear, -linear @ matrix[:, 2:]], axis=1)
+    (a, b, x), (c, d, y) = matrix.tolist()
+    determinant = a * d - b * c
+    a, b, c, d = d / determinant, -b / determinant, -c / determinant, a / determinant
+    return np.array([[a, b, -a * x - b * y], [c, d, -c * x - d * y]])
 
 
 def compose_affine(after: FloatArray, before: FloatArray) -> FloatArray:

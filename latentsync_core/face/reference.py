@@ -1,0 +1,55 @@
+"""The reference frame: what a person looks like, for models that take one frame of a shot as the reference of all.
+
+With each frame as its own reference a small model copies the old mouth; with one fixed frame it cannot. That frame
+should show what the model cannot guess: the person from the front, the teeth (mouth rather open than closed, but not
+at its widest), without motion blur.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from latentsync_core.face.landmarks import FaceLandmarks, FloatArray
+from latentsync_core.face.tracking import FaceFrame
+
+OPENING_RANK: Final = 0.6  # of the mouth openings among the candidates; 0 = the most closed, 1 = the widest
+FRONTAL_YAW: Final = 10.0  # degrees that count as frontal
+YAW_COST: Final = 1.0 / 30.0  # per degree beyond: 30 degrees cost as much as the worst mouth
+BLUR_COST: Final = 0.3  # of the least sharp candidate
+BRIDGED_COST: Final = 10.0  # of a face that was not detected but bridged
+
+
+def choose_anchor(frames: Sequence[FaceFrame]) -> int:
+    """Choose the reference frame of a shot.
+
+    Args:
+        frames: the shot's first seconds; frames without a face are passed over.
+
+    Returns:
+        The chosen frame's `index`; the earliest of equals.
+
+    Raises:
+        ValueError: if no frame shows a face.
+    """
+    candidates = [(frame.index, frame.landmarks) for frame in frames if frame.landmarks is not None]
+    if not candidates:
+        raise ValueError(f"none of the {len(frames)} frames shows a face: there is no reference to choose")
+    faces = [face for _, face in candidates]
+    opening = _ranks([face.mouth_opening for face in faces])
+    sharpness = _ranks([face.sharpness for face in faces])
+    cost = np.abs(opening - OPENING_RANK) + BLUR_COST * (1.0 - sharpness) + [_pose_cost(face) for face in faces]
+    return candidates[int(np.argmin(cost))][0]
+
+
+def _pose_cost(face: FaceLandmarks) -> float:
+    turned = YAW_COST * max(0.0, abs(face.yaw) - FRONTAL_YAW)
+    return turned + (BRIDGED_COST if face.confidence == 0 else 0.0)
+
+
+def _ranks(values: Sequence[float]) -> FloatArray:
+    """Give each value's rank, 0 = the smallest .. 1 = the largest; equal values share their mean rank."""
+    array = np.asarray(values)
+    below = (array[:, None] > array[None, :]).sum(axis=1)
+    equal = (array[:, None] == array[None, :]).sum(axis=1) - 1
+    return np.asarray((below + 0.5 * equal) / max(1, len(array) - 1), dtype=np.float64)
