@@ -8,17 +8,18 @@ from worker.job import InputFile, JobProgress
 from worker.messages import Advanced
 from worker.settings import Settings
 
-#: Share of a whole job's time per stage, in the order of the pipeline; measured with the mini bundle on a CPU.
-STAGE_SHARES = {
-    "load": 0.02,
-    "probe": 0.01,
-    "audio": 0.01,
-    "face": 0.15,
-    "diffusion": 0.66,
-    "encode": 0.13,
-    "finish": 0.02,
+#: Where each stage begins and ends on the way from 0 to 1. The pipeline's stages overlap: decoding, detection,
+#: pasting and encoding keep step with the diffusion, so its frames tell how far the whole is.
+STAGE_SPANS = {
+    "load": (0.00, 0.02),
+    "probe": (0.02, 0.03),
+    "audio": (0.03, 0.04),
+    "face": (0.04, 0.08),
+    "diffusion": (0.08, 0.97),
+    "encode": (0.08, 0.97),
+    "finish": (0.97, 0.99),  # 1 is what is finished
 }
-STAGES = list(STAGE_SHARES)
+TIMED_STAGES = ("diffusion", "encode", "finish")  # before them there is nothing to tell the rest from
 
 WINDOW_SECONDS = 30.0  # the speed of the last half minute tells when the rest is done
 MIN_WINDOW_SECONDS = 1.5
@@ -32,38 +33,28 @@ class ProgressMeter:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._shares_done = dict.fromkeys(STAGES, 0.0)
         self._fraction = 0.0
         self._window: deque[tuple[float, float]] = deque()  # (when, fraction)
 
     def update(self, news: Advanced) -> JobProgress:
-        """Take in a report.
-
-        Stages may interleave (segment by segment) or follow each other; the stages before the first one that
-        counts frames are done once a later one speaks.
-        """
-        if news.frames_total > 0:
-            self._shares_done[news.stage] = min(1.0, news.frames_done / news.frames_total)
-        for stage in STAGES[: STAGES.index(news.stage)]:
-            if stage in ("load", "probe", "audio"):
-                self._shares_done[stage] = 1.0
-        done = sum(STAGE_SHARES[stage] * share for stage, share in self._shares_done.items())
-        if news.stage == "finish":
-            done = max(done, 1.0 - STAGE_SHARES["finish"])
-        self._fraction = max(self._fraction, min(done, 1.0))
+        """Take in a report."""
+        begin, end = STAGE_SPANS[news.stage]
+        share = min(1.0, news.frames_done / news.frames_total) if news.frames_total > 0 else 0.0
+        self._fraction = max(self._fraction, begin + (end - begin) * share)
         return JobProgress(
             stage=news.stage,
             frames_done=news.frames_done,
             frames_total=news.frames_total,
             segments_done=news.segments_done,
             fraction=self._fraction,
-            seconds_left=self._seconds_left(),
+            seconds_left=self._seconds_left(news.stage),
+            detail=news.detail,
         )
 
-    def _seconds_left(self) -> float | None:
+    def _seconds_left(self, stage: str) -> float | None:
+        if stage not in TIMED_STAGES and not self._window:
+            return None
         now = self._clock()
-        if self._shares_done["face"] + self._shares_done["diffusion"] == 0.0:
-            return None  # loading says nothing about the rest
         self._window.append((now, self._fraction))
         while now - self._window[0][0] > WINDOW_SECONDS:
             self._window.popleft()

@@ -22,11 +22,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from latentsync_core.bundle_catalog import OFFICIAL_BUNDLES
 from latentsync_core.errors import Cancelled, LipSyncError
 from latentsync_core.options import LipSyncOptions
 from latentsync_core.progress import Progress
 from worker.log_lines import line_of
 from worker.messages import Advanced, Alive, CancelRun, ChildConfig, Ended, LoadModel, Logged, StartRun, receive, send
+from worker.settings import MIB
 
 logger = logging.getLogger("gpu_child")
 
@@ -43,6 +45,7 @@ class Child:
     def __init__(self, pipe: Connection, config: ChildConfig) -> None:
         self._pipe = pipe
         self._config = config
+        self._cache_dir = Path(config.model_cache_dir) if config.model_cache_dir else None
         self._send_lock = threading.Lock()
         self._inbox: queue.Queue[LoadModel | StartRun] = queue.Queue()
         self._cancelled_up_to = 0  # runs up to this number shall stop
@@ -92,6 +95,7 @@ class Child:
         request = start.request
         try:
             self._advance(start.run, Progress("load"))
+            self._download(request.model, start.run)
             pipeline = self._pipeline(request.model)
             self._advance(start.run, Progress("load"))  # a cancel may have come meanwhile
             report = pipeline.run(
@@ -109,7 +113,7 @@ class Child:
             return _ended_by(error, start.run)
         return Ended(run=start.run, how="finished", warnings=list(report.warnings))
 
-    def _advance(self, run: int, progress: Progress) -> None:
+    def _advance(self, run: int, progress: Progress, detail: str | None = None) -> None:
         """Stop a cancelled run, else report; the pipeline calls this at every step."""
         if run <= self._cancelled_up_to:
             raise Cancelled("The job was cancelled.")
@@ -126,8 +130,21 @@ class Child:
                 frames_done=progress.frames_done,
                 frames_total=progress.frames_total,
                 segments_done=progress.segments_done,
+                detail=detail,
             )
         )
+
+    def _download(self, model: str, run: int) -> None:
+        """Fetch a published bundle that is not on this machine yet; a cancelled download goes on another time."""
+        if not self._config.download_models or model not in OFFICIAL_BUNDLES:
+            return
+        from latentsync_core.bundle_download import DownloadProgress, download_bundle  # loads the hub's client
+
+        def tell(progress: DownloadProgress) -> None:
+            done, total = progress.bytes_done / MIB, progress.bytes_total / MIB
+            self._advance(run, Progress("load"), f"downloading {model}: {done:.0f} of {total:.0f} MiB")
+
+        download_bundle(model, self._cache_dir, tell)
 
     def _preload(self, model: str) -> None:
         try:
@@ -146,8 +163,7 @@ class Child:
         began = time.monotonic()
         module, _, name = self._config.pipeline.partition(":")
         pipeline_class = getattr(importlib.import_module(module), name)
-        cache_dir = Path(self._config.model_cache_dir) if self._config.model_cache_dir else None
-        pipeline = pipeline_class.from_bundle(model, device=self._config.device, cache_dir=cache_dir)
+        pipeline = pipeline_class.from_bundle(model, device=self._config.device, cache_dir=self._cache_dir)
         self._pipelines[model] = pipeline
         logger.info("loaded %s in %.1f s", model, time.monotonic() - began)
         return pipeline

@@ -76,6 +76,7 @@ class GpuProcess:
             device=self._settings.device,
             model_cache_dir=str(self._settings.model_cache_dir) if self._settings.model_cache_dir else None,
             warm_models=self._settings.warm_models,
+            download_models=self._settings.download_models,
             log_level=self._settings.log_level,
         )
         arguments = [sys.executable, "-m", "worker.gpu_child", str(theirs.fileno()), str(os.getpid())]

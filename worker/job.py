@@ -45,6 +45,7 @@ class JobProgress(_Record):
         segments_done: playable segments in the job's folder.
         fraction: of the whole job, 0..1, never falling within one attempt.
         seconds_left: estimate; None while there is nothing to estimate from.
+        detail: what a long stage is at ("downloading ..."); None most of the time.
         updated_at: when the worker last wrote this.
     """
 
@@ -54,6 +55,7 @@ class JobProgress(_Record):
     segments_done: int = 0
     fraction: float = Field(default=0.0, ge=0.0, le=1.0)
     seconds_left: float | None = None
+    detail: str | None = None
     updated_at: datetime = Field(default_factory=utc_now)
 
 

@@ -21,6 +21,7 @@ class ChildConfig(_Message):
     device: str
     model_cache_dir: str | None
     warm_models: int
+    download_models: bool
     log_level: str
 
 
@@ -80,7 +81,7 @@ class Alive(_Message):
 
 
 class Advanced(_Message):
-    """A run got on; the fields of `latentsync_core.progress.Progress`."""
+    """A run got on; the fields of `latentsync_core.progress.Progress`, and a word on what a long stage does."""
 
     type: Literal["advanced"] = "advanced"
     run: int
@@ -88,6 +89,7 @@ class Advanced(_Message):
     frames_done: int = 0
     frames_total: int = 0
     segments_done: int = 0
+    detail: str | None = None
 
 
 class Logged(_Message):

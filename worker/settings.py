@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     device: str = "auto"  # auto, cpu, cuda, cuda:1 ...
     warm_models: int = Field(default=1, ge=1)  # pipelines kept loaded at a time
     preload: bool = True  # load the default model when the worker starts, not with the first job
+    download_models: bool = True  # fetch a published bundle when the first job asks for it
     pipeline: str = "latentsync_core:LipSyncPipeline"  # "module:class" that the child process runs
 
     # what is accepted (the page states these, the disk enforces them)
