@@ -1,13 +1,12 @@
 """About: what the studio does, what it must not be used for, its limits, licence and model."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from pages.parts.markup import page_head
+from pages.parts.places import REPOSITORY
 from pages.parts.service import settings
 
-MODEL_CARD = Path(__file__).parent.parent / "models" / "mini" / "MODEL_CARD.md"
+MODEL_CARD = REPOSITORY / "models" / "mini" / "MODEL_CARD.md"
 
 limits = settings()
 page_head("About", "What this studio does, and what it does not.")

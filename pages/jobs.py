@@ -5,9 +5,9 @@ from html import escape
 
 import streamlit as st
 
-from pages.parts.frame import JOB, NEW_VIDEO
 from pages.parts.markup import empty_state, page_head, progress_bar, state_badge
 from pages.parts.owner import current_owner
+from pages.parts.places import JOB, NEW_VIDEO
 from pages.parts.service import queue, settings
 from pages.parts.words import age_words, duration_words
 from worker.errors import QueueUnavailable
@@ -19,7 +19,7 @@ POLL_SECONDS = 2.0
 def show_row(job: LipSyncJob) -> None:
     """Draw one job: its picture, what it is, how far it is, and the way to it."""
     with st.container(border=True, key=f"card_{job.id}"):
-        picture, text, way = st.columns([1.1, 4, 1.1], gap="medium", vertical_alignment="center")
+        picture, text, way = st.columns([1.1, 4, 0.8], gap="medium", vertical_alignment="center")
         picture.html(f'<span class="ls-thumb"><img src="files/{job.id}/thumbnail" alt="" loading="lazy"></span>')
         age = age_words(job.created_at, datetime.now(UTC))
         sub = f"with {job.audio.name} · {age}"

@@ -4,14 +4,12 @@ They stand in the page itself (no iframe) and wear the theme's colours.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import streamlit as st
 
+from pages.parts.places import ASSETS
 from worker.job import InputFile
 from worker.job_folder import UploadKind
-
-ASSETS = Path(__file__).parent / "assets"
 
 
 def _component(name: str, css: str) -> Callable[..., object]:

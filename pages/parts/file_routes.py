@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from latentsync_core.errors import LipSyncError
 from pages.parts.owner import COOKIE_NAME, is_owner_token
-from pages.parts.service import queue, settings
+from pages.parts.service import playable_file, queue, settings
 from pages.parts.words import download_name
 from worker.errors import JobNotFound, NotTheOwner, QuotaExceeded, UploadTooLarge
 from worker.job import JOB_ID_PATTERN
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 UPLOAD_KINDS: tuple[UploadKind, ...] = ("video", "audio")
 CACHE_SECONDS = 600
+UNFIT = 422  # HTTP status of a file that is not what was asked for
 _STATUS = {JobNotFound: 404, NotTheOwner: 403, QuotaExceeded: 507, UploadTooLarge: 413}
 
 
@@ -52,9 +53,9 @@ async def send_file(request: Request) -> Response:
     if what == "result":
         return _media_response(folder.result)
     if what == "thumbnail":
-        return _media_response(await run_in_threadpool(lambda: folder.thumbnail))
+        return _media_response(await run_in_threadpool(folder.thumbnail))
     if what in UPLOAD_KINDS:
-        return _media_response(await run_in_threadpool(folder.preview, what))
+        return _media_response(await run_in_threadpool(_playable, folder, what))
     raise HTTPException(404)
 
 
@@ -78,12 +79,13 @@ async def receive_upload(request: Request) -> Response:
     name = request.query_params.get("name", "")
 
     def save() -> None:
-        queue().draft(_job_id(request), owner).save_upload(kind, _blocks(request), name)
+        queue().save_upload(_job_id(request), owner, kind, _blocks(request), name)
 
     try:
         await run_in_threadpool(save)
     except LipSyncError as error:
-        return _refusal(_STATUS.get(type(error), 422), str(error))
+        status = _STATUS.get(type(error), UNFIT)
+        return _refusal(status, f"{error} Please choose another file." if status == UNFIT else str(error))
     except ClientDisconnect:
         logger.info("An upload was broken off")
         return Response(status_code=499)
@@ -99,6 +101,11 @@ def _blocks(request: Request) -> Iterator[bytes]:
 
     while block := anyio.from_thread.run(next_block):
         yield block
+
+
+def _playable(folder: JobFolder, kind: UploadKind) -> Path | None:
+    facts = folder.input_facts(kind)
+    return playable_file(folder.job_id, kind, facts) if facts else None
 
 
 def _job_id(request: Request) -> str:

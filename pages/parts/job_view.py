@@ -8,9 +8,9 @@ import streamlit as st
 
 from latentsync_core.errors import LipSyncError
 from pages.parts.components import compare_player, pieces_player
-from pages.parts.frame import JOBS, NEW_VIDEO
 from pages.parts.markup import empty_state, fact_grid, input_preview, page_head, progress_bar
 from pages.parts.owner import current_owner
+from pages.parts.places import JOBS, NEW_VIDEO
 from pages.parts.service import queue, settings
 from pages.parts.words import age_words, duration_words, size_words
 from worker.errors import JobNotFound, QueueUnavailable
@@ -18,6 +18,7 @@ from worker.job import JobState, LipSyncJob
 
 POLL_SECONDS = 1.0
 LOG_LINES = 40
+NOTICE = "notice"  # in the session: what the page has to say once, after a refused click
 
 
 def show_job() -> None:
@@ -28,17 +29,19 @@ def show_job() -> None:
         _show_missing()
         return
     age = age_words(job.created_at, datetime.now(UTC))
-    page_head(job.video.name, f"speaks {job.audio.name} · started {age}", job.state)
+    page_head(job.video.name, f"with {job.audio.name} · started {age}", job.state)
     is_mine = job.owner == current_owner()
     if job.state is JobState.FINISHED:
-        _show_finished(job)
+        compare_player(job.id, job.video)
+        _show_actions(job, is_mine)
+        _show_report(job)
     elif job.state.is_over:
-        _show_stopped(job)
+        _show_why_stopped(job)
+        _show_actions(job, is_mine)
+        _show_inputs_and_pieces(job)
     else:
         _show_live(job.id, is_mine)
-    _show_actions(job, is_mine)
-    if job.state.is_over:
-        _show_log(job.id)
+        _show_actions(job, is_mine)
 
 
 def _show_missing() -> None:
@@ -80,7 +83,6 @@ def _show_live(job_id: str, is_mine: bool) -> None:
                 st.rerun(scope="fragment")
     st.caption("You can close this page and come back: the address above leads here again.")
     _show_inputs_and_pieces(job)
-    _show_log(job.id)
 
 
 def _show_waiting(job: LipSyncJob) -> None:
@@ -102,19 +104,20 @@ def _show_inputs_and_pieces(job: LipSyncJob) -> None:
             input_preview(job.id, "video", job.video)
     with right:
         input_preview(job.id, "audio", job.audio)
+        _show_log(job.id)
 
 
 # --- when it is over --------------------------------------------------------------------------------------------
 
 
-def _show_finished(job: LipSyncJob) -> None:
-    compare_player(job.id, job.video)
+def _show_report(job: LipSyncJob) -> None:
     for warning in job.warnings:
         st.info(warning, icon=":material/info:")
     folder = queue().folder(job.id)
     report = _read_report(job)
     with st.container(border=True, key="card_facts"):
         fact_grid(report_facts(job, report, folder.result.stat().st_size if folder.result.is_file() else 0))
+    _show_log(job.id)
 
 
 def _read_report(job: LipSyncJob) -> dict[str, Any]:
@@ -145,23 +148,25 @@ def report_facts(job: LipSyncJob, report: dict[str, Any], result_bytes: int) -> 
     return facts
 
 
-def _show_stopped(job: LipSyncJob) -> None:
+def _show_why_stopped(job: LipSyncJob) -> None:
     if job.state is JobState.FAILED:
         message = job.message or "Something went wrong on our side; the log below says more."
         st.error(f"**This did not work.** {message}", icon=":material/error:")
     else:
         st.info("This video was cancelled. What was finished is kept if you try again.", icon=":material/stop_circle:")
-    _show_inputs_and_pieces(job)
 
 
 # --- what one can do --------------------------------------------------------------------------------------------
 
 
 def _show_actions(job: LipSyncJob, is_mine: bool) -> None:
+    if notice := st.session_state.pop(NOTICE, None):
+        st.error(notice, icon=":material/error:")
     with st.container(horizontal=True, vertical_alignment="center"):
         if job.state is JobState.FINISHED:
             st.html(
-                f'<a class="ls-download" href="files/{job.id}/download" download target="_self">Download the video</a>',
+                f'<a class="ls-download" href="files/{job.id}/download" download target="_self">'
+                '<span class="ls-glyph" aria-hidden="true">download</span>Download the video</a>',
                 width="content",
             )
         if is_mine and job.state in (JobState.FAILED, JobState.CANCELLED):
@@ -193,12 +198,10 @@ def _retry(job_id: str) -> None:
     try:
         queue().retry(job_id, current_owner())
     except LipSyncError as error:
-        st.session_state["notice"] = str(error)
+        st.session_state[NOTICE] = str(error)
 
 
 def _show_log(job_id: str) -> None:
-    if notice := st.session_state.pop("notice", None):
-        st.error(notice, icon=":material/error:")
     with st.expander("Log", icon=":material/receipt_long:"):
         lines = queue().log_tail(job_id, LOG_LINES)
         text = "\n".join(f"{line.time:%H:%M:%S}  {line.level:<7} {line.message}" for line in lines)

@@ -15,12 +15,6 @@ STATE_WORDS: dict[JobState, str] = {
     JobState.CANCELLED: "Cancelled",
 }
 
-_EMPTY_PICTURE = (
-    '<svg viewBox="0 0 96 96" fill="none" stroke="#14877d" stroke-width="3.5" stroke-linejoin="round" '
-    'stroke-linecap="round"><rect x="10" y="20" width="76" height="56" rx="10"/>'
-    '<path d="M27 49c6-9 12-11 15-9 3 1.5 9 1.500 12 0 3-2 9 0 15 9-6 9-13 11-21 11s-15-2-21-11zM27 49h42"/></svg>'
-)
-
 
 def page_head(title: str, subtitle: str, state: JobState | None = None) -> None:
     """Draw a page's title, the line below it, and a job's state."""
@@ -40,7 +34,8 @@ def state_badge(state: JobState) -> str:
 
 def empty_state(title: str, text: str) -> None:
     """Draw a picture and two lines in place of what is not there."""
-    st.html(f'<div class="ls-empty">{_EMPTY_PICTURE}<h2>{escape(title)}</h2><p>{escape(text)}</p></div>')
+    icon = '<span class="ls-icon" aria-hidden="true">movie</span>'
+    st.html(f'<div class="ls-empty">{icon}<h2>{escape(title)}</h2><p>{escape(text)}</p></div>')
 
 
 def input_preview(job_id: str, kind: str, facts: InputFile) -> None:

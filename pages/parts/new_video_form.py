@@ -9,10 +9,10 @@ from latentsync_core.errors import LipSyncError
 from latentsync_core.options import LipSyncOptions
 from pages.parts.choices import ask_advanced, ask_lengths, ask_model
 from pages.parts.components import file_drop
-from pages.parts.frame import JOB, JOBS, REPOSITORY
 from pages.parts.markup import card_title, input_preview, page_head
 from pages.parts.owner import current_owner
-from pages.parts.service import queue, settings
+from pages.parts.places import JOB, JOBS, REPOSITORY
+from pages.parts.service import playable_file, queue, settings
 from worker.errors import JobNotFound, NotTheOwner, QueueError
 from worker.job import InputFile
 from worker.job_folder import JobFolder, UploadKind
@@ -91,7 +91,7 @@ def _show_input(draft: JobFolder, kind: UploadKind, step: int, title: str) -> In
             )
             return None
         with st.spinner("Making a preview that your browser can play …", show_time=True):
-            playable = _preview_or_explain(draft, kind)
+            playable = _preview_or_explain(draft, kind, facts)
         if playable:
             input_preview(draft.job_id, kind, facts)
         if st.button("Choose another", key=f"replace_{kind}", icon=":material/swap_horiz:", type="tertiary"):
@@ -100,10 +100,10 @@ def _show_input(draft: JobFolder, kind: UploadKind, step: int, title: str) -> In
         return facts if playable else None
 
 
-def _preview_or_explain(draft: JobFolder, kind: UploadKind) -> bool:
+def _preview_or_explain(draft: JobFolder, kind: UploadKind, facts: InputFile) -> bool:
     """Have the preview made; say why if the file turns out to be broken."""
     try:
-        return draft.preview(kind) is not None
+        return playable_file(draft.job_id, kind, facts) is not None
     except LipSyncError as error:
         st.error(f"{error} Please choose another file.", icon=":material/error:")
         return False

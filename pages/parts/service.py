@@ -2,11 +2,14 @@
 
 import logging
 from functools import lru_cache
+from pathlib import Path
 
 import streamlit as st
 
 from latentsync_core.errors import LipSyncError
 from worker.errors import QueueUnavailable
+from worker.job import InputFile
+from worker.job_folder import JobFolder, UploadKind
 from worker.job_queue import JobQueue
 from worker.settings import Settings
 
@@ -23,6 +26,21 @@ def settings() -> Settings:
 def queue() -> JobQueue:
     """Give the deployment's queue, shared by all visitors of this process."""
     return JobQueue(settings())
+
+
+@lru_cache(maxsize=1024)
+def playable_file(job_id: str, kind: UploadKind, facts: InputFile) -> Path | None:
+    """Give a form of an input that every browser plays; remembered, as each look at a file costs a process.
+
+    Args:
+        job_id: the job or draft.
+        kind: which of its inputs.
+        facts: what is known of it; another upload has other facts.
+
+    Raises:
+        UnreadableMedia: if the input cannot be decoded.
+    """
+    return JobFolder(job_id, settings()).preview(kind)
 
 
 def show_unexpected_error(error: Exception) -> bool:
