@@ -64,7 +64,7 @@ def paste_face(
         return pasted
     to_region = compose_affine(shift_affine(-x0, -y0), invert_affine(to_crop))
     size = (x1 - x0, y1 - y0)
-    drawn = np.clip(sample_affine(generated, to_region, size), 0.0, 255.0)
+    drawn = np.clip(sample_affine(generated, to_region, size, bicubic=True), 0.0, 255.0)
     weight = np.clip(sample_affine(alpha, to_region, size, border=0), 0.0, 1.0)[..., None]
     below = frame[y0:y1, x0:x1].astype(np.float32)
     pasted[y0:y1, x0:x1] = np.rint(below + weight * (drawn - below)).astype(np.uint8)

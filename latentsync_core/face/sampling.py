@@ -43,21 +43,23 @@ def shrinkage_of(matrix: FloatArray) -> float:
     return max(hypot(inverse[0, 0], inverse[1, 0]), hypot(inverse[0, 1], inverse[1, 1]))
 
 
-def sample_affine(image: Image, matrix: FloatArray, size: tuple[int, int], *, border: int | None = None) -> Image:
+def sample_affine(
+    image: Image, matrix: FloatArray, size: tuple[int, int], *, border: int | None = None, bicubic: bool = False
+) -> Image:
     """Draw the part of an image that an affine map brings into a rectangle.
 
-    Where the map enlarges, this is bicubic sampling, else bilinear. Where it shrinks, each result pixel is the
-    mean over its own footprint: the map is sampled on a grid k times finer, fine enough to miss no
-    image pixel, and averaged k x k.
+    Where the map shrinks, each result pixel is the mean over its own footprint: the map is sampled on a grid k times
+    finer, fine enough to miss no image pixel, and averaged k x k. Where it does not, k is 1.
 
     Args:
         image: (H, W) or (H, W, C), uint8 or float32.
         matrix: (2, 3) from image pixels to result pixels, whole numbers at pixel centres.
         size: (width, height) of the result.
         border: value outside the image; None repeats its edge.
+        bicubic: sharper than bilinear where the map enlarges, but not exact on ramps, and it may overshoot.
 
     Returns:
-        (height, width) or (height, width, C) of the image's type; uint8 is rounded, float32 may overshoot its range.
+        (height, width) or (height, width, C) of the image's type; uint8 is rounded.
     """
     shrinkage = shrinkage_of(matrix)
     finer = min(MAX_SUPERSAMPLING, max(1, ceil(shrinkage - 0.25)))
@@ -65,7 +67,7 @@ def sample_affine(image: Image, matrix: FloatArray, size: tuple[int, int], *, bo
         image,
         compose_affine(resize_affine(finer, finer), matrix),
         (size[0] * finer, size[1] * finer),
-        flags=cv2.INTER_CUBIC if shrinkage < 0.95 else cv2.INTER_LINEAR,
+        flags=cv2.INTER_CUBIC if bicubic and shrinkage < 1 else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT,
         borderValue=(border or 0,) * 4,
     )
