@@ -11,13 +11,13 @@ ATTENTION_NORM_EPS = 1e-6
 class Attention(nn.Module):
     """Multi-head attention of (N, T, C) queries to (N, S, D) tokens."""
 
-    def __init__(self, query_dim: int, context_dim: int, num_heads: int, dim_head: int) -> None:
+    def __init__(self, query_dim: int, context_dim: int, num_heads: int, dim_head: int, *, bias: bool = False) -> None:
         super().__init__()
         inner_dim = num_heads * dim_head
         self.num_heads = num_heads
-        self.to_q = nn.Linear(query_dim, inner_dim, bias=False)
-        self.to_k = nn.Linear(context_dim, inner_dim, bias=False)
-        self.to_v = nn.Linear(context_dim, inner_dim, bias=False)
+        self.to_q = nn.Linear(query_dim, inner_dim, bias=bias)
+        self.to_k = nn.Linear(context_dim, inner_dim, bias=bias)
+        self.to_v = nn.Linear(context_dim, inner_dim, bias=bias)
         self.to_out = nn.ModuleList([nn.Linear(inner_dim, query_dim)])
 
     def forward(self, tokens: Tensor, context: Tensor | None = None) -> Tensor:

@@ -1,0 +1,102 @@
+"""Wav2Lip's SyncNet (arXiv:2008.10010) as the architecture study of LatentSync compares it (figure 7).
+
+Plain convolutions with batch norm, five frames, 0.2 s of sound. Parameter names as in the public networks.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+LEAKY_SLOPE = 0.2
+
+#: Per layer: channels out, kernel, stride (height, width), padding. A layer that keeps size and width adds its input.
+_VISION = (
+    (32, 7, (1, 1), 3),
+    (64, 5, (1, 2), 1),
+    *[(64, 3, (1, 1), 1)] * 2,
+    (128, 3, (2, 2), 1),
+    *[(128, 3, (1, 1), 1)] * 3,
+    (256, 3, (3, 3), 1),
+    *[(256, 3, (1, 1), 1)] * 2,
+    (512, 3, (2, 2), 1),
+    *[(512, 3, (1, 1), 1)] * 2,
+    (1024, 3, (2, 2), 1),
+    *[(1024, 3, (1, 1), 1)] * 2,
+    (1024, 3, (2, 2), 1),
+    (1024, 3, (1, 1), 0),
+    (1024, 1, (1, 1), 0),
+)
+_SOUND = (
+    *[(32, 3, (1, 1), 1)] * 3,
+    (64, 3, (3, 1), 1),
+    *[(64, 3, (1, 1), 1)] * 2,
+    (128, 3, (3, 3), 1),
+    *[(128, 3, (1, 1), 1)] * 2,
+    (256, 3, (3, 2), 1),
+    *[(256, 3, (1, 1), 1)] * 2,
+    (512, 3, (1, 1), 1),
+    *[(512, 3, (1, 1), 1)] * 2,
+    (1024, 3, (1, 1), 0),
+    (1024, 1, (1, 1), 0),
+)
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch norm, perhaps the input added, activation."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: tuple[int, int],
+        padding: int,
+        *,
+        rectified: bool,
+    ) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, kernel, stride, padding), nn.BatchNorm2d(out_channels)
+        )
+        self.residual = in_channels == out_channels and stride == (1, 1) and padding > 0
+        self.rectified = rectified
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        change = self.conv_block(hidden)
+        if self.residual:
+            change = change + hidden
+        return functional.relu(change) if self.rectified else functional.leaky_relu(change, LEAKY_SLOPE)
+
+
+class Wav2LipSyncNet(nn.Module):
+    """Two convolutional encoders with embeddings of length 1 and width 1024."""
+
+    def __init__(self, num_frames: int = 5) -> None:
+        super().__init__()
+        self.visual_encoder = _encoder(3 * num_frames, _VISION, num_rectified=3)
+        self.audio_encoder = _encoder(1, _SOUND, num_rectified=2)
+
+    def forward(self, frames: Tensor, mel: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed pictures and sound.
+
+        Args:
+            frames: (B, F * 3, 128, 256) in [-1, 1], frame-major, the lower half of the aligned faces.
+            mel: (B, 1, 80, 16) in [-4, 4], see `latentsync_core.audio.mel`.
+
+        Returns:
+            vision and audio embeddings, (B, 1024) each, of length 1.
+        """
+        vision = functional.normalize(self.visual_encoder(frames).flatten(1), dim=1)
+        audio = functional.normalize(self.audio_encoder(mel).flatten(1), dim=1)
+        return vision, audio
+
+
+def _encoder(
+    in_channels: int, layers: tuple[tuple[int, int, tuple[int, int], int], ...], *, num_rectified: int
+) -> nn.Sequential:
+    """Stack the layers; the last `num_rectified` end in a ReLU, the others are leaky."""
+    blocks = []
+    for index, (out_channels, kernel, stride, padding) in enumerate(layers):
+        rectified = index >= len(layers) - num_rectified
+        blocks.append(ConvBlock(in_channels, out_channels, kernel, stride, padding, rectified=rectified))
+        in_channels = out_channels
+    return nn.Sequential(*blocks)
