@@ -30,13 +30,15 @@ def read_speech(info: MediaInfo) -> PCM:
         NoSpeech: if there is no sound track, or it is empty or silent.
         UnreadableMedia: if it cannot be decoded.
     """
-    info.require_audio()
+    audio = info.require_audio()
     arguments = ["ffmpeg", "-v", "error", "-nostdin", *INPUT_LIMITS, "-i", file_url(info.path)]
     arguments += ["-map", "0:a:0", "-af", ALIGN_TO_CLOCK, "-ac", "1", "-ar", str(SAMPLE_RATE), "-f", "f32le", "pipe:1"]
     try:
         pcm = np.frombuffer(run_command(arguments, seconds=DECODE_SECONDS_LIMIT), dtype="<f4")
     except CommandFailed as error:
         raise UnreadableMedia(f"the sound of {shown(info.path)} cannot be decoded: {error}") from error
+    if info.container.startswith("mov"):  # states the true end; decoders also give the padding of the last packet
+        pcm = pcm[: round((audio.start + audio.duration) * SAMPLE_RATE)]
     if pcm.size == 0:
         raise NoSpeech(f"The sound track of {shown(info.path)} is empty.")
     if loudest_dbfs(pcm) < SILENCE_DBFS:

@@ -1,0 +1,55 @@
+"""`train-vae`, `train-audio` and `train-unet RECIPE.yaml [--set key=value ...] [--resume latest]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands."""
+    for name, text, run in (
+        ("train-vae", "train an autoencoder", run_train_vae),
+        ("train-audio", "train an audio encoder to tell the shape of the lips", run_train_audio),
+        ("train-unet", "train a U-Net, one stage", run_train_unet),
+    ):
+        parser = subparsers.add_parser(name, help=text)
+        parser.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
+        parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key")
+        if run is not run_train_audio:  # which takes five minutes
+            parser.add_argument("--resume", choices=["latest"], help="go on from the newest checkpoint")
+        parser.set_defaults(run=run)
+
+
+def run_train_vae(arguments: argparse.Namespace) -> int:
+    """Train an autoencoder."""
+    from latentsync_core.training.recipe import read_recipe
+    from latentsync_core.training.train_vae import VaeRecipe, train_vae
+
+    recipe = read_recipe(arguments.recipe, VaeRecipe, arguments.set)
+    train_vae(recipe, resume=arguments.resume == "latest")
+    return _tell(recipe.run_dir)
+
+
+def run_train_audio(arguments: argparse.Namespace) -> int:
+    """Train an audio encoder."""
+    from latentsync_core.training.recipe import read_recipe
+    from latentsync_core.training.train_audio_encoder import AudioRecipe, train_audio_encoder
+
+    recipe = read_recipe(arguments.recipe, AudioRecipe, arguments.set)
+    train_audio_encoder(recipe)
+    return _tell(recipe.run_dir)
+
+
+def run_train_unet(arguments: argparse.Namespace) -> int:
+    """Train one stage of a U-Net."""
+    from latentsync_core.training.recipe import read_recipe
+    from latentsync_core.training.train_unet import UNetRecipe, train_unet
+
+    recipe = read_recipe(arguments.recipe, UNetRecipe, arguments.set)
+    train_unet(recipe, resume=arguments.resume == "latest")
+    return _tell(recipe.run_dir)
+
+
+def _tell(run_dir: Path) -> int:
+    sys.stdout.write(f"weights and curves are in {run_dir}\n")
+    return 0

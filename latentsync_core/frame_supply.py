@@ -1,0 +1,144 @@
+"""The frames of a result in order, each with all that its block needs: picture, aligned crop, place of the face."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentsync_core.errors import FaceNotFound
+from latentsync_core.face.alignment import crop_face
+from latentsync_core.face.tracking import FaceFrame
+from latentsync_core.face_analysis import FaceAnalysis
+from latentsync_core.media.frame_order import read_in_order
+from latentsync_core.media.video_reader import RGBFrame, VideoReader
+from latentsync_core.stage_clock import StageClock
+from latentsync_core.timeline import Timeline, is_cut
+from latentsync_core.windows import Block, FrameState
+
+Crop = NDArray[np.uint8]  # (R, R, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class SuppliedFrame:
+    """One result frame on its way.
+
+    Attributes:
+        index: number of the result frame.
+        block: the block that it completes or belongs to.
+        picture: (H, W, 3) uint8, as the source shows it.
+        face: where the face is; None if the frame passes through.
+        crop: (R, R, 3) uint8, the aligned face; None if the frame passes through.
+        anchor: (R, R, 3) uint8, the aligned face of the shot's reference frame; None without a face, or if each frame
+            is its own reference.
+    """
+
+    index: int
+    block: Block
+    picture: RGBFrame
+    face: FaceFrame | None
+    crop: Crop | None
+    anchor: Crop | None
+
+
+def frame_states(timeline: Timeline, analysis: FaceAnalysis) -> Iterator[FrameState]:
+    """Say of every result frame which shot's face it shows, as the analysis goes on.
+
+    Raises:
+        FaceNotFound: at the end, if no frame shows a usable face.
+    """
+    before: int | None = None
+    for index, source in enumerate(timeline.sources):
+        shot = None
+        if index < timeline.num_spoken:
+            face = analysis.face_in(source)
+            shot = face.shot if face.matrix is not None else None
+        yield FrameState(index, shot, follows=before is not None and not is_cut(before, source))
+        before = source
+    if not analysis.has_face:
+        raise FaceNotFound(analysis.frames_seen)
+
+
+class FrameSupply:
+    """Reads the frames of those blocks that are still needed; made for one thread.
+
+    Args:
+        reader: the source, open, for the frames in order.
+        anchor_reader: the source, open once more, for single reference frames; None = every frame is its own reference.
+        timeline: which source frame each result frame shows.
+        analysis: where the face is.
+        resolution: side R of the crops, pixels.
+        clock: counts the seconds of decoding and cropping.
+
+    Attributes:
+        frames_with_face: result frames planned so far that show a usable face, also those not needed any more.
+    """
+
+    def __init__(
+        self,
+        reader: VideoReader,
+        anchor_reader: VideoReader | None,
+        timeline: Timeline,
+        analysis: FaceAnalysis,
+        resolution: int,
+        clock: StageClock,
+    ) -> None:
+        self._reader, self._anchor_reader, self._timeline = reader, anchor_reader, timeline
+        self._analysis, self._resolution, self._clock = analysis, resolution, clock
+        self._anchors: dict[int, Crop] = {}
+        self.frames_with_face = 0
+
+    def frames_of(self, blocks: Iterable[Block], first_needed: int) -> Iterator[SuppliedFrame]:
+        """Give the frames of all blocks that hold frame `first_needed` or later ones; shared frames come once."""
+        supplied_until = 0
+        pictures: Iterator[RGBFrame] | None = None
+        last: SuppliedFrame | None = None
+        for block in blocks:
+            if block.shot is not None:
+                self.frames_with_face += len(block.frames) - block.lead
+            if block.frames.stop <= first_needed:
+                continue
+            start = max(block.frames.start, supplied_until)
+            if pictures is None:
+                pictures = read_in_order(self._reader, self._timeline.sources[start:])
+            for index in range(start, block.frames.stop):
+                with self._clock.measure("decode"):
+                    picture = next(pictures)
+                last = self._supply(index, block, picture, last)
+                yield last
+            supplied_until = block.frames.stop
+
+    def _supply(self, index: int, block: Block, picture: RGBFrame, last: SuppliedFrame | None) -> SuppliedFrame:
+        if block.shot is None:
+            return SuppliedFrame(index, block, picture, None, None, None)
+        face = self._analysis.face_in(self._timeline.sources[index])
+        with self._clock.measure("crop"):
+            if last is not None and last.picture is picture and last.face is face:
+                crop = last.crop  # a still picture, or the frozen end
+            else:
+                crop = self._crop(picture, face)
+        return SuppliedFrame(index, block, picture, face, crop, self._anchor(block.shot))
+
+    def _crop(self, picture: RGBFrame, face: FaceFrame) -> Crop:
+        assert face.matrix is not None
+        return crop_face(picture, face.matrix, self._resolution)
+
+    def _anchor(self, shot: int) -> Crop | None:
+        if self._anchor_reader is None:
+            return None
+        if shot not in self._anchors:
+            number = self._analysis.anchor_of(shot)
+            with self._clock.measure("decode"):
+                picture = next(self._anchor_reader.read(number, number + 1))
+            self._anchors[shot] = self._crop(picture, self._analysis.face_in(number))
+        return self._anchors[shot]
+
+
+def gather_blocks(frames: Iterable[SuppliedFrame]) -> Iterator[tuple[Block, list[SuppliedFrame]]]:
+    """Put supplied frames together to whole blocks; the frames that two blocks share are given with both."""
+    held: list[SuppliedFrame] = []
+    for frame in frames:
+        held.append(frame)
+        if frame.index == frame.block.frames[-1]:
+            yield frame.block, held
+            held = held[len(held) - frame.block.tail :]

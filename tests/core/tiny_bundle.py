@@ -1,0 +1,68 @@
+"""A bundle of tiny real networks with seeded random weights, in the folder format of `latentsync_core.bundle`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from latentsync_core.audio.whisper_encoder import WhisperAudioEncoder, WhisperEncoderConfig
+from latentsync_core.face.mask import official_mask
+from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
+from latentsync_core.models.unet import UNet3DConditionModel
+from latentsync_core.models.unet_config import MotionModuleConfig, UNetConfig
+
+RESOLUTION = 64
+LATENT_CHANNELS = 4
+AUDIO_WIDTH = 16
+
+
+def save_tiny_bundle(folder: Path, **facts: Any) -> Path:
+    """Write a bundle of 64 px that runs some hundred frames a second; `facts` override its bundle.json."""
+    torch.manual_seed(0)
+    config = {
+        "format": 1,
+        "name": "tiny",
+        "title": "Tiny",
+        "description": "random weights",
+        "license_note": "none",
+        "resolution": RESOLUTION,
+        "default_steps": 2,
+        "default_guidance": 1.0,
+        **facts,
+    }
+    unet_config = UNetConfig(
+        in_channels=3 * LATENT_CHANNELS + 1,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=(32, 32),
+        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
+        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
+        layers_per_block=1,
+        attention_head_dim=2,
+        cross_attention_dim=AUDIO_WIDTH,
+        norm_num_groups=8,
+        motion_module_resolutions=(1,),
+        motion_module_kwargs=MotionModuleConfig(num_attention_heads=2, zero_initialize=False),
+    )
+    whisper_config = WhisperEncoderConfig(n_audio_state=AUDIO_WIDTH, n_audio_head=2, n_audio_layer=1)
+    vae = SpaceToDepthAutoencoder(latent_channels=LATENT_CHANNELS, widths=(16, 16, 8), blocks=(1, 1, 1))
+    scheduler = {"_class_name": "DDIMScheduler", "clip_sample": False, "steps_offset": 1, "prediction_type": "sample"}
+    _save(folder / "unet", UNet3DConditionModel(unet_config), unet_config.to_dict())
+    _save(folder / "vae", vae, {**vae.config, "_class_name": "SpaceToDepthAutoencoder"})
+    whisper_facts = {**vars(whisper_config), "_class_name": "WhisperAudioEncoder"}
+    _save(folder / "audio_encoder", WhisperAudioEncoder(whisper_config), whisper_facts)
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
+    (folder / "bundle.json").write_text(json.dumps(config))
+    cv2.imwrite(str(folder / "mask.png"), (official_mask(RESOLUTION)[0, 0] * 255).round().astype(np.uint8))
+    return folder
+
+
+def _save(folder: Path, network: nn.Module, config: dict[str, Any]) -> None:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, folder / "model.safetensors")
