@@ -4,6 +4,8 @@ They stand in the page itself (no iframe) and wear the theme's colours.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import streamlit as st
 
@@ -12,19 +14,21 @@ from worker.job import InputFile
 from worker.job_folder import UploadKind
 
 
-def _component(name: str, css: str) -> Callable[..., object]:
-    return st.components.v2.component(
+@lru_cache
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _mount(name: str, css: str, key: str, data: dict[str, Any], on_uploaded: Callable[[], None] | None = None) -> None:
+    """Put a component into the page. It is registered each time, as a server that was started anew knows none."""
+    component = st.components.v2.component(
         f"lip_sync_{name}",
-        html=(ASSETS / f"{name}.html").read_text(encoding="utf-8"),
-        css=(ASSETS / css).read_text(encoding="utf-8"),
-        js=(ASSETS / f"{name}.js").read_text(encoding="utf-8"),
+        html=_asset(f"{name}.html"),
+        css=_asset(css),
+        js=_asset(f"{name}.js"),
         isolate_styles=False,
     )
-
-
-_FILE_DROP = _component("file_drop", "file_drop.css")
-_COMPARE_PLAYER = _component("compare_player", "player.css")
-_PIECES_PLAYER = _component("pieces_player", "player.css")
+    component(key=key, data=data, on_uploaded_change=on_uploaded)
 
 
 def file_drop(
@@ -58,7 +62,7 @@ def file_drop(
         "max_bytes": max_bytes,
         "max_words": f"{max_bytes // 2**20} MB",
     }
-    _FILE_DROP(key=f"drop_{kind}_{draft_id}", data=data, on_uploaded_change=on_uploaded)
+    _mount("file_drop", "file_drop.css", key=f"drop_{kind}_{draft_id}", data=data, on_uploaded=on_uploaded)
 
 
 def compare_player(job_id: str, video: InputFile) -> None:
@@ -69,13 +73,13 @@ def compare_player(job_id: str, video: InputFile) -> None:
         "after_url": f"files/{job_id}/result",
         "aspect": aspect(video),
     }
-    _COMPARE_PLAYER(key=f"compare_{job_id}", data=data)
+    _mount("compare_player", "player.css", key=f"compare_{job_id}", data=data)
 
 
 def pieces_player(job_id: str, video: InputFile, count: int) -> None:
     """Draw a player of the `count` pieces of a running job that are finished."""
     data = {"url": f"files/{job_id}/segments", "count": count, "aspect": aspect(video)}
-    _PIECES_PLAYER(key=f"pieces_{job_id}", data=data)
+    _mount("pieces_player", "player.css", key=f"pieces_{job_id}", data=data)
 
 
 def aspect(video: InputFile) -> float:

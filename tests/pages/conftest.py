@@ -10,6 +10,9 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
+from pages.parts import service
+from worker.settings import Settings
+
 
 @dataclass
 class Answer:
@@ -58,3 +61,21 @@ def serve() -> Iterator[Callable[[Starlette], Browser]]:
     for server, thread in servers:
         server.should_exit = True
         thread.join(timeout=10)
+
+
+@pytest.fixture
+def deployment(tmp_path, monkeypatch) -> Iterator[Callable[..., Settings]]:
+    """Give a function that sets the deployment's settings, as its environment would; data lies in `tmp_path`."""
+
+    def set_up(**choices: object) -> Settings:
+        for name, value in {"data_dir": tmp_path / "jobs", **choices}.items():
+            monkeypatch.setenv(f"LIPSYNC_{name.upper()}", str(value))
+        forget()
+        return service.settings()
+
+    def forget() -> None:
+        for remembered in (service.settings, service.queue, service.playable_file):
+            remembered.cache_clear()
+
+    yield set_up
+    forget()

@@ -7,11 +7,10 @@ from urllib.parse import quote
 import pytest
 from starlette.applications import Starlette
 
-from pages.parts import file_routes, service
+from pages.parts.file_routes import file_routes
 from pages.parts.owner import COOKIE_NAME, new_owner
 from worker.job import Draft
 from worker.job_folder import JobFolder
-from worker.settings import Settings
 
 JOB_ID = "0123456789abcdef" * 2
 
@@ -27,13 +26,9 @@ def clip(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> JobFolder:
+def folder(deployment) -> JobFolder:
     """An open draft's folder, in a deployment of its own that takes 1 MB per file."""
-    settings = Settings(data_dir=tmp_path, max_upload_bytes=1_000_000, redis_url="unix:///nowhere/redis.sock")
-    monkeypatch.setattr(file_routes, "settings", lambda: settings)
-    monkeypatch.setattr(service, "settings", lambda: settings)
-    monkeypatch.setattr(file_routes, "queue", lambda: service.JobQueue(settings))
-    service.playable_file.cache_clear()
+    settings = deployment(max_upload_bytes=1_000_000, redis_url="unix:///nowhere/redis.sock")
     folder = JobFolder(JOB_ID, settings)
     folder.write_draft(Draft(owner=OWNER))
     return folder
@@ -44,7 +39,7 @@ OWNER = new_owner()
 
 @pytest.fixture
 def browser(serve, folder):
-    browser = serve(Starlette(routes=file_routes.file_routes()))
+    browser = serve(Starlette(routes=file_routes()))
     browser.cookie = f"{COOKIE_NAME}={OWNER}"
     return browser
 
