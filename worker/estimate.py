@@ -8,18 +8,18 @@ from worker.job import InputFile, JobProgress
 from worker.messages import Advanced
 from worker.settings import Settings
 
-#: Where each stage begins and ends on the way from 0 to 1. The pipeline's stages overlap: decoding, detection,
-#: pasting and encoding keep step with the diffusion, so its frames tell how far the whole is.
+#: Where each stage begins and ends on the way from 0 to 1. The pipeline's stages overlap: detection is ahead, while
+#: decoding, pasting and encoding keep step with the diffusion, so its frames tell how far the whole is.
 STAGE_SPANS = {
     "load": (0.00, 0.02),
     "probe": (0.02, 0.03),
     "audio": (0.03, 0.04),
-    "face": (0.04, 0.08),
-    "diffusion": (0.08, 0.97),
-    "encode": (0.08, 0.97),
+    "face": (0.04, 0.25),
+    "diffusion": (0.25, 0.97),
+    "encode": (0.25, 0.97),
     "finish": (0.97, 0.99),  # 1 is what is finished
 }
-TIMED_STAGES = ("diffusion", "encode", "finish")  # before them there is nothing to tell the rest from
+UNTIMED_STAGES = ("load", "probe", "audio")  # they tell nothing about the rest
 
 WINDOW_SECONDS = 30.0  # the speed of the last half minute tells when the rest is done
 MIN_WINDOW_SECONDS = 1.5
@@ -34,6 +34,7 @@ class ProgressMeter:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._fraction = 0.0
+        self._is_generating = False
         self._window: deque[tuple[float, float]] = deque()  # (when, fraction)
 
     def update(self, news: Advanced) -> JobProgress:
@@ -52,9 +53,12 @@ class ProgressMeter:
         )
 
     def _seconds_left(self, stage: str) -> float | None:
-        if stage not in TIMED_STAGES and not self._window:
+        if stage in UNTIMED_STAGES:
             return None
         now = self._clock()
+        if stage == "diffusion" and not self._is_generating:
+            self._is_generating = True
+            self._window.clear()  # the speed of the detection says little about that of the generation
         self._window.append((now, self._fraction))
         while now - self._window[0][0] > WINDOW_SECONDS:
             self._window.popleft()

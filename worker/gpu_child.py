@@ -26,11 +26,11 @@ from latentsync_core.bundle_catalog import OFFICIAL_BUNDLES
 from latentsync_core.errors import Cancelled, LipSyncError
 from latentsync_core.options import LipSyncOptions
 from latentsync_core.progress import Progress
-from worker.log_lines import line_of
+from worker.log_lines import line_of, set_levels
 from worker.messages import Advanced, Alive, CancelRun, ChildConfig, Ended, LoadModel, Logged, StartRun, receive, send
 from worker.settings import MIB
 
-logger = logging.getLogger("gpu_child")
+logger = logging.getLogger("worker.gpu_child")
 
 ALIVE_SECONDS = 1.0
 ADVANCED_SECONDS = 0.1  # between two reports of the same stage and segment
@@ -224,9 +224,8 @@ def main(pipe_number: str, parent: str, config: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     child_config = ChildConfig.model_validate_json(config)
     child = Child(Connection(int(pipe_number)), child_config)
-    root = logging.getLogger()
-    root.addHandler(_ParentHandler(child))
-    root.setLevel(child_config.log_level)
+    logging.getLogger().addHandler(_ParentHandler(child))
+    set_levels(child_config.log_level)
     child.serve()
 
 

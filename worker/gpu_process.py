@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -30,9 +31,10 @@ from worker.messages import (
 )
 from worker.settings import Settings
 
-logger = logging.getLogger("gpu_process")
+logger = logging.getLogger("worker.gpu_process")
 
 EXIT_SECONDS = 5.0
+OUTPUT_LINES_KEPT = 60
 TALKATIVE_SECONDS = 0.2  # a flood of messages keeps `poll` from returning no longer than this
 
 
@@ -50,6 +52,8 @@ class GpuProcess:
         self._runs = 0
         self._heard_at = 0.0
         self._has_spoken = False
+        self._output: deque[str] = deque(maxlen=OUTPUT_LINES_KEPT)
+        self._reader: threading.Thread | None = None
         self.models: list[str] = []
         self.starts = 0
 
@@ -57,6 +61,11 @@ class GpuProcess:
     def pid(self) -> int | None:
         """Of the living child."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    @property
+    def is_started(self) -> bool:
+        """True from the start of a child until its end is known."""
+        return self._pipe is not None
 
     @property
     def has_spoken(self) -> bool:
@@ -94,7 +103,9 @@ class GpuProcess:
         self._heard_at = time.monotonic()
         self._has_spoken = False
         self.starts += 1
-        threading.Thread(target=self._read_output, args=(self._process,), daemon=True, name="child output").start()
+        self._output = deque(maxlen=OUTPUT_LINES_KEPT)
+        self._reader = threading.Thread(target=_read_output, args=(self._process, self._output), daemon=True)
+        self._reader.start()
         logger.info("started the model process, pid %d", self._process.pid)
         if self._settings.preload:
             self._say(LoadModel(model=self._settings.default_model))
@@ -185,6 +196,7 @@ class GpuProcess:
             return "it closed its pipe and was killed"
         reason = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         self.kill()  # its ffmpeg processes
+        self._log_last_output()
         return reason
 
     def _forget(self) -> None:
@@ -193,14 +205,23 @@ class GpuProcess:
         self._pipe = self._process = None
         self.models = []
 
-    def _read_output(self, process: subprocess.Popen[bytes]) -> None:
-        """Log what the child and its libraries print (a thread's work; ends with the child)."""
-        assert process.stdout is not None
-        with process.stdout as output:
-            for raw in output:
-                text = raw.decode("utf-8", "replace").strip()
-                if text:
-                    logger.info("%s", text)
+    def _log_last_output(self) -> None:
+        """Log what a dead child printed last, such as the stack that faulthandler leaves behind."""
+        if self._reader is not None:
+            self._reader.join(1.0)
+        if self._output:
+            logger.warning("last output of the model process", extra={"child_traceback": "\n".join(self._output)})
+
+
+def _read_output(process: subprocess.Popen[bytes], kept: deque[str]) -> None:
+    """Keep the last lines that the child and its libraries print (a thread's work; ends with the child)."""
+    assert process.stdout is not None
+    with process.stdout as output:
+        for raw in output:
+            text = raw.decode("utf-8", "replace").rstrip()
+            if text:
+                kept.append(text)
+                logger.debug("output: %s", text)
 
 
 def _environment() -> dict[str, str]:

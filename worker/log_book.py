@@ -39,7 +39,7 @@ class LogBook:
 
     def say(self, message: str, job: str | None = None, level: str = "INFO") -> None:
         """Keep a line of the queue's own."""
-        self.write(LogLine(message=message, job=job, level=level, source="queue"))
+        self.write(LogLine(message=message, job=job, level=level, source="worker.queue"))
 
     def tail(self, job_id: str | None, lines: int) -> list[LogLine]:
         """The last lines, oldest first; a job's come from its file if Redis has lost them."""

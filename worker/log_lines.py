@@ -58,9 +58,14 @@ def set_up_logging(settings: Settings, *more: logging.Handler) -> CurrentJob:
     handlers = [on_stdout, *more]
     for handler in handlers:
         handler.addFilter(current_job)
-    root = logging.getLogger()
-    root.handlers[:] = handlers
-    root.setLevel(settings.log_level)
-    for talkative in ("rq.worker", "rq.job", "rq.queue", "rq.registry"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    logging.getLogger().handlers[:] = handlers
+    set_levels(settings.log_level)
     return current_job
+
+
+def set_levels(ours: str) -> None:
+    """Hear our own packages from a level on, others only when they warn."""
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("rq.worker").setLevel(logging.WARNING)  # RQ sets it to INFO unless it is set
+    for package in ("worker", "latentsync_core"):
+        logging.getLogger(package).setLevel(ours)

@@ -13,7 +13,7 @@ from worker.job_folder import JobFolder
 from worker.job_queue import JobQueue, queued_again
 from worker.retention import all_folders
 
-logger = logging.getLogger("recovery")
+logger = logging.getLogger("worker.recovery")
 
 GIVEN_UP = (
     "The worker was lost several times while it had this job, so the job was given up. "

@@ -120,12 +120,15 @@ class LipSyncWorker(SimpleWorker):
         self._job_queue.store.write_worker(self._info)
 
     def _look_after_child(self) -> None:
-        """Read what the idle child said; replace it if it died."""
+        """Read what the idle child said; replace one that died, or was killed for a job that it would not end."""
+        if self._stop_requested:
+            return
         try:
-            self.gpu.poll(0)
+            if self.gpu.is_started:
+                self.gpu.poll(0)
         except ChildLost as loss:
             logger.warning("the idle model process was lost: %s", loss)
-            self.gpu.ensure_started()
+        self.gpu.ensure_started()
 
     # --- maintenance --------------------------------------------------------------------------------------------
 

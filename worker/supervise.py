@@ -11,7 +11,7 @@ from worker.gpu_process import ChildLost, GpuProcess
 from worker.messages import Advanced, Ended, RunRequest
 from worker.settings import Settings
 
-logger = logging.getLogger("supervise")
+logger = logging.getLogger("worker.supervise")
 
 POLL_SECONDS = 0.1
 

@@ -15,7 +15,7 @@ from worker.messages import Advanced, RunRequest
 from worker.supervise import Outcome, Supervisor, Wish
 from worker.workbench import Workbench, current_workbench
 
-logger = logging.getLogger("job")
+logger = logging.getLogger("worker.job")
 
 PROGRESS_SECONDS = 0.3  # between two writes of the progress
 CANCEL_SECONDS = 0.2  # between two looks whether the owner wants it cancelled

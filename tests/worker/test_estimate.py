@@ -25,7 +25,7 @@ def test_the_fraction_never_falls_whether_stages_follow_or_interleave():
         fractions = [meter.update(Advanced(run=1, stage=s, frames_done=f, frames_total=100)).fraction for s, f in order]
         fractions.append(meter.update(Advanced(run=1, stage="finish", frames_done=100, frames_total=100)).fraction)
         assert fractions == sorted(fractions)
-        assert fractions[0] < 0.1
+        assert fractions[0] < 0.3
         assert fractions[-1] == 0.99
 
 
