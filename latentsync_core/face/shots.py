@@ -3,8 +3,9 @@
 Two neighbouring frames of one shot differ by motion, which a thumbnail of 32 x 32 hides; two frames across a cut differ
 in layout. Thresholds from 60 single-shot clips (6,000 frames, handheld and talk-show footage among them):
 inside a shot the mean difference stayed below 19 levels and 1 - correlation below 0.22; across a cut between different
-scenes 95 % lay above 38 and 0.41. One false cut in these 6,000 frames; 98 % of the cuts found, the rest being jump cuts
-within one scene. A false cut costs a restart of the smoothing, a missed one costs more: doubt goes to the cut.
+scenes 95 % lay above 38 and 0.41. On 5,900 frames of other clips: two false cuts; 98 % of
+1,500 cuts found, the rest being jump cuts within one scene. A false cut costs a restart of the smoothing, a missed one
+costs more: doubt goes to the cut.
 """
 
 from collections import deque
@@ -22,6 +23,7 @@ CLEAR_DECORRELATION: Final = 0.35  # 1 - correlation of the brightness
 LEAST_DIFFERENCE: Final = 6.0  # levels; below it decorrelation is noise (dark or flat pictures)
 SUDDEN_DIFFERENCE: Final = 11.0  # levels, enough where the shot was calm so far ...
 SUDDEN_RATIO: Final = 5.0  # ... by this factor
+LARGEST_PAN: Final = 2  # cells per frame
 CALM_FRAMES: Final = 10  # of how many differences the median is taken
 UNKNOWN_CALM: Final = 4.0  # levels, assumed until three differences of a shot are known
 
@@ -51,6 +53,9 @@ class ShotCuts:
         difference = float(np.abs(now - last).mean())
         is_cut = self._is_cut(difference, _decorrelation(last, now))
         if is_cut:
+            last, now = _shift_to_match(last, now)  # a fast pan changes much, but fits when moved
+            is_cut = self._is_cut(float(np.abs(now - last).mean()), _decorrelation(last, now))
+        if is_cut:
             self._differences.clear()
         else:
             self._differences.append(difference)
@@ -63,6 +68,18 @@ class ShotCuts:
             return True
         calm = float(np.median(self._differences)) if len(self._differences) >= 3 else UNKNOWN_CALM
         return difference > SUDDEN_DIFFERENCE and difference > SUDDEN_RATIO * max(1.0, calm)
+
+
+def _shift_to_match(a: Thumbnail, b: Thumbnail) -> tuple[Thumbnail, Thumbnail]:
+    """Give the overlapping parts of two thumbnails for that small shift at which they differ least."""
+
+    def overlap(image: Thumbnail, x: int, y: int) -> Thumbnail:
+        height, width = image.shape[:2]
+        return image[max(0, y) : height + min(0, y), max(0, x) : width + min(0, x)]
+
+    shifts = [(x, y) for x in range(-LARGEST_PAN, LARGEST_PAN + 1) for y in range(-LARGEST_PAN, LARGEST_PAN + 1)]
+    pairs = [(overlap(a, x, y), overlap(b, -x, -y)) for x, y in shifts]
+    return min(pairs, key=lambda pair: float(np.abs(pair[0] - pair[1]).mean()))
 
 
 def _decorrelation(a: Thumbnail, b: Thumbnail) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 PARITY = Path(__file__).resolve().parents[2] / "parity"
@@ -97,3 +98,11 @@ class SmoothedFit:
 def _normalised(points: Array) -> Array:
     centred = points - points.mean(axis=0)
     return centred / centred.std(ddof=1)
+
+
+def recorded_face() -> Array:
+    """Draw the recording's test face, (280, 210, 3) in -1..1: square first, then resized (bicubic, antialiased)."""
+    v, u = np.mgrid[:256, :256] / 255.0
+    square = np.stack([np.sin(6 * u + 2 * v), np.cos(5 * v - 3 * u), 2 * u * v - 1])
+    canvas = torch.nn.functional.interpolate(torch.tensor(square)[None], (280, 210), mode="bicubic", antialias=True)
+    return canvas[0].numpy().transpose(1, 2, 0)

@@ -1,0 +1,37 @@
+"""Which frame stands for a person."""
+
+import pytest
+
+from latentsync_core.face.alignment import fit_similarity
+from latentsync_core.face.reference import choose_anchor
+from latentsync_core.face.tracking import FaceFrame
+from tests.core.face.scripted_faces import face_at
+
+
+def frame(index, face=None):
+    return FaceFrame(index, 0, fit_similarity(face.anchors) if face else None, face)
+
+
+def test_the_mouth_is_rather_open_but_not_at_its_widest():
+    frames = [frame(100 + index, face_at(200, opening=0.01 * index)) for index in range(11)]
+    assert choose_anchor(frames) == 106
+
+
+def test_a_frontal_frame_is_preferred_to_a_turned_one_with_the_better_mouth():
+    frames = [frame(index, face_at(200, yaw=45, opening=0.01 * index)) for index in range(10)]
+    frames.append(frame(10, face_at(200, yaw=3, opening=0.02)))
+    assert choose_anchor(frames) == 10
+
+
+def test_of_equal_mouths_the_sharp_frame_is_taken():
+    frames = [frame(index, face_at(200, sharpness=20.0 if index == 4 else 8.0)) for index in range(8)]
+    assert choose_anchor(frames) == 4
+
+
+def test_frames_without_a_face_are_passed_over():
+    assert choose_anchor([frame(0), frame(1, face_at(200)), frame(2)]) == 1
+
+
+def test_no_face_at_all_is_an_error():
+    with pytest.raises(ValueError, match="none of the 2 frames"):
+        choose_anchor([frame(0), frame(1)])
