@@ -16,6 +16,9 @@ from latentsync_core.errors import Cancelled, LipSyncError
 COMMAND_MODULES = (
     "latentsync_core.commands.lipsync",
     "latentsync_core.commands.models",
+    "latentsync_core.commands.prepare",
+    "latentsync_core.commands.train",
+    "latentsync_core.commands.evaluate",
 )
 FAILED, INTERRUPTED = 2, 130
 

@@ -1,4 +1,4 @@
-"""`train-vae`, `train-audio` and `train-unet RECIPE.yaml [--set key=value ...] [--resume latest]`."""
+"""`train-vae`, `train-audio`, `train-unet` and `export-bundle RECIPE.yaml [--set key=value ...] [--resume latest]`."""
 
 import argparse
 import sys
@@ -11,11 +11,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         ("train-vae", "train an autoencoder", run_train_vae),
         ("train-audio", "train an audio encoder to tell the shape of the lips", run_train_audio),
         ("train-unet", "train a U-Net, one stage", run_train_unet),
+        ("export-bundle", "put a bundle together from trained parts", run_export_bundle),
     ):
         parser = subparsers.add_parser(name, help=text)
         parser.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
         parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key")
-        if run is not run_train_audio:  # which takes five minutes
+        if run in (run_train_vae, run_train_unet):
             parser.add_argument("--resume", choices=["latest"], help="go on from the newest checkpoint")
         parser.set_defaults(run=run)
 
@@ -48,6 +49,17 @@ def run_train_unet(arguments: argparse.Namespace) -> int:
     recipe = read_recipe(arguments.recipe, UNetRecipe, arguments.set)
     train_unet(recipe, resume=arguments.resume == "latest")
     return _tell(recipe.run_dir)
+
+
+def run_export_bundle(arguments: argparse.Namespace) -> int:
+    """Write a bundle folder."""
+    from latentsync_core.training.export_bundle import BundleRecipe, export_bundle
+    from latentsync_core.training.recipe import read_recipe
+
+    recipe = read_recipe(arguments.recipe, BundleRecipe, arguments.set)
+    size = export_bundle(recipe)
+    sys.stdout.write(f"{recipe.out_dir}: {size / 2**20:.1f} MiB\n")
+    return 0
 
 
 def _tell(run_dir: Path) -> int:

@@ -1,0 +1,83 @@
+"""MelAudioEncoder: the small bundle's audio encoder, behind the same interface as Whisper's.
+
+Dilated convolutions over Whisper's log-mel give one state every 20 ms that hears 0.7 s to either side. It is
+taught (latentsync_core.training.train_audio_encoder) to tell the shape of the lips
+from the sound; `head` is that task's output and serves the U-Net as the last channels of each state.
+"""
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from latentsync_core.audio.log_mel import whisper_log_mel
+
+NUM_MELS = 80
+
+
+class DilatedBlock(nn.Module):
+    """Pre-norm residual block: depth of time by a dilated convolution, then a pointwise mix; (B, C, T) -> (B, C, T)."""
+
+    def __init__(self, channels: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, channels)
+        self.spread = nn.Conv1d(channels, channels, 5, padding=2 * dilation, dilation=dilation)
+        self.mix = nn.Conv1d(channels, channels, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.gelu(self.spread(self.norm(x)))
+        return x + self.dropout(self.mix(hidden))
+
+
+class MelAudioEncoder(ModelMixin, ConfigMixin):
+    """Speech to one state every 20 ms.
+
+    Args:
+        channels: width of the convolutions.
+        dilations: of the residual blocks, in states.
+        num_shape_components: lip-shape components that the head predicts.
+        dropout: in training only.
+    """
+
+    config_name = "config.json"  # type: ignore[assignment]
+
+    @register_to_config
+    def __init__(
+        self,
+        channels: int = 192,
+        dilations: tuple[int, ...] = (1, 2, 4, 1, 2, 4),
+        num_shape_components: int = 8,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv1d(NUM_MELS, channels, 5, padding=2),
+            nn.GELU(),
+            nn.Conv1d(channels, channels, 4, stride=2, padding=1),
+        )
+        self.blocks = nn.Sequential(*[DilatedBlock(channels, dilation, dropout) for dilation in dilations])
+        self.norm = nn.LayerNorm(channels)
+        self.head = nn.Linear(channels, num_shape_components)
+
+    @property
+    def width(self) -> int:
+        """D of the states: the hidden channels and the predicted lip shape."""
+        width: int = self.config["channels"] + self.config["num_shape_components"]
+        return width
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """(B, 80, 2 T) log-mel at 100 per second -> (B, T, D) states at 50 per second, the lip shape last."""
+        hidden = self.blocks(self.stem(log_mel))
+        hidden = self.norm(rearrange(hidden, "b c t -> b t c"))
+        return torch.cat([hidden, self.head(hidden)], dim=-1)
+
+    @torch.no_grad()
+    def encode(self, pcm: Tensor) -> Tensor:
+        """Mono sound (N,) float32 in [-1, 1] at 16 kHz -> states (T, 1, D) float32, 50 per second."""
+        parameter = next(self.parameters())
+        log_mel = whisper_log_mel(pcm).to(parameter.device, parameter.dtype)
+        log_mel = log_mel[..., : log_mel.shape[-1] // 2 * 2]
+        return rearrange(self(log_mel[None]), "1 t d -> t 1 d").float()

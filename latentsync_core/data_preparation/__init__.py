@@ -1,0 +1,1 @@
+"""From videos of talking people to training clips."""

@@ -1,0 +1,1 @@
+"""How good a result is: one file a metric, then whole studies."""

@@ -1,0 +1,136 @@
+"""A model on people it never saw: cross-driven (A's video, B's sound) and reconstruction (A's video, A's own sound).
+
+The protocol of arXiv:2412.09262, section 4, in small: reconstruction for picture quality, cross generation for sync.
+The sync measure is the correlation of mouth openings, which needs no trained judge; it is no SyncNet confidence.
+"""
+
+import csv
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from latentsync_core.evaluation.contact_sheet import write_contact_sheet
+from latentsync_core.evaluation.face_clip import MeasuredClip, measure_clip
+from latentsync_core.evaluation.mouth_sync import best_lag_correlation, spread_ratio
+from latentsync_core.evaluation.picture_quality import lower_face_psnr, lower_face_ssim, sharpness_ratio
+from latentsync_core.face.mediapipe_backend import MediapipeBackend
+from latentsync_core.options import LipSyncOptions
+from latentsync_core.pipeline import LipSyncPipeline
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CrossDrivenScore:
+    """One pair: A's video with B's sound."""
+
+    video: str
+    driver: str
+    correlation_with_driver: float
+    correlation_with_source: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class ReconstructionScore:
+    """One clip with its own sound; PSNR in dB."""
+
+    video: str
+    psnr: float
+    ssim: float
+    sharpness: float
+    correlation: float
+
+
+def list_held_out(data_dir: Path, split: str = "val") -> list[Path]:
+    """Real clips of one split, in the order of `data_dir/manifest.csv`."""
+    with (data_dir / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == split and row["kind"] == "real"]
+    return [data_dir / row["clip"] for row in rows]
+
+
+def choose_pairs(clips: list[Path], count: int) -> list[tuple[Path, Path]]:
+    """Pairs of different clips: every clip drives its neighbour, then the one after, until there are enough."""
+    pairs = [
+        (clip, clips[(index + shift) % len(clips)])
+        for shift in (1, 5, 3)
+        for index, clip in enumerate(clips)
+        if (index + shift) % len(clips) != index
+    ]
+    return pairs[:count]
+
+
+def run_held_out_study(
+    pipeline: LipSyncPipeline, data_dir: Path, out_dir: Path, num_pairs: int, options: LipSyncOptions
+) -> dict[str, float]:
+    """Generate, measure, and write scores.json and two contact sheets; returns the means."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    clips = list_held_out(data_dir)
+    crossed, rebuilt = [], []
+    crossed_rows, rebuilt_rows = [], []
+    with MediapipeBackend() as detector:
+        real = {clip: measure_clip(clip, detector) for clip in clips}
+        for video, driver in choose_pairs(clips, num_pairs):
+            out = out_dir / f"{video.stem}--{driver.stem}.mp4"
+            pipeline.run(video, driver, out, options)
+            result = measure_clip(out, detector, _repeat_last(real[video]))
+            crossed.append(_score_crossed(video.stem, driver.stem, result, real[video], real[driver]))
+            crossed_rows.append((f"{video.stem} speaks {driver.stem}", real[video].crops, result.crops))
+            log.info("%s", crossed[-1])
+        for video in clips:
+            out = out_dir / f"{video.stem}.mp4"
+            pipeline.run(video, video, out, options)
+            result = measure_clip(out, detector, real[video].fits)
+            rebuilt.append(_score_rebuilt(video.stem, result, real[video]))
+            rebuilt_rows.append((video.stem, real[video].crops, result.crops))
+            log.info("%s", rebuilt[-1])
+    means = {
+        **{f"cross_driven.{key}": value for key, value in _means(crossed).items()},
+        **{f"reconstruction.{key}": value for key, value in _means(rebuilt).items()},
+    }
+    scores = {"cross_driven": list(map(asdict, crossed)), "reconstruction": list(map(asdict, rebuilt))}
+    (out_dir / "scores.json").write_text(json.dumps({"means": means, **scores}, indent=2) + "\n", encoding="utf-8")
+    write_contact_sheet(out_dir / "cross_driven.png", crossed_rows)
+    write_contact_sheet(out_dir / "reconstruction.png", rebuilt_rows)
+    return means
+
+
+def _repeat_last(clip: MeasuredClip) -> np.ndarray:
+    """A's alignments in the order of the result: forward, then (ping-pong) backward, and so on."""
+    there_and_back = np.concatenate([clip.fits, clip.fits[::-1]])
+    return np.concatenate([there_and_back] * 8)
+
+
+def _score_crossed(
+    video: str, driver: str, result: MeasuredClip, source: MeasuredClip, spoken: MeasuredClip
+) -> CrossDrivenScore:
+    frames = min(len(result.openings), len(spoken.openings))
+    old = np.concatenate([source.openings, source.openings[::-1]] * 8)[:frames]
+    generated, real = result.openings[:frames], spoken.openings[:frames]
+    return CrossDrivenScore(
+        video,
+        driver,
+        best_lag_correlation(generated, real),
+        best_lag_correlation(generated, old),
+        spread_ratio(generated, real),
+    )
+
+
+def _score_rebuilt(video: str, result: MeasuredClip, source: MeasuredClip) -> ReconstructionScore:
+    frames = min(len(result.crops), len(source.crops))
+    generated, real = result.crops[:frames], source.crops[:frames]
+    return ReconstructionScore(
+        video,
+        lower_face_psnr(generated, real),
+        lower_face_ssim(generated, real),
+        sharpness_ratio(generated, real),
+        best_lag_correlation(result.openings[:frames], source.openings[:frames]),
+    )
+
+
+def _means(scores: list[CrossDrivenScore] | list[ReconstructionScore]) -> dict[str, float]:
+    rows = [{key: value for key, value in asdict(score).items() if isinstance(value, float)} for score in scores]
+    return {key: round(float(np.nanmean([row[key] for row in rows])), 4) for key in rows[0]}

@@ -1,0 +1,65 @@
+"""Checkpoints: everything a run needs to go on where it was, written atomically."""
+
+import logging
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+log = logging.getLogger(__name__)
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int = 2) -> Path:
+    """Write `folder/step_XXXXXXXX.pt` atomically and drop all but the newest `keep`.
+
+    Args:
+        state: state dicts by name; the random states of Python, numpy's legacy generator and torch are added.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step_{step:08d}.pt"
+    unfinished = path.with_suffix(".tmp")
+    torch.save({**state, "step": step, "random": _random_state()}, unfinished)
+    os.replace(unfinished, path)
+    for old in _list_checkpoints(folder)[:-keep]:
+        old.unlink()
+    return path
+
+
+def load_latest_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Read the newest checkpoint of `folder` and restore the random states, or give None when there is none."""
+    paths = _list_checkpoints(folder)
+    if not paths:
+        return None
+    state = torch.load(paths[-1], map_location="cpu", weights_only=True)
+    _restore_random_state(state.pop("random"))
+    log.info("resumed from %s", paths[-1])
+    return state
+
+
+def _list_checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step_*.pt"))
+
+
+def _random_state() -> dict[str, Any]:
+    version, internal, gauss = random.getstate()
+    _, keys, position, has_gauss, cached = np.random.get_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {
+        "python": [version, list(internal), gauss],
+        "numpy": [torch.from_numpy(np.array(keys, np.int64)), position, has_gauss, cached],
+        "torch": torch.get_rng_state(),
+        "cuda": cuda,
+    }
+
+
+def _restore_random_state(state: dict[str, Any]) -> None:
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])

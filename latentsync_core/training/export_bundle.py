@@ -1,0 +1,66 @@
+"""Put a bundle folder together from trained parts (`export-bundle RECIPE.yaml`): float16 safetensors and configs."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from latentsync_core.bundle_catalog import BundleConfig
+from latentsync_core.models.unet import UNet3DConditionModel
+from latentsync_core.models.unet_config import UNetConfig
+
+WEIGHTS = "model.safetensors"
+TRAINED_WEIGHTS = "diffusion_pytorch_model.safetensors"  # diffusers' name
+
+
+@dataclass(frozen=True)
+class BundleRecipe:
+    """Where the parts are and what bundle.json says."""
+
+    out_dir: Path
+    vae_dir: Path
+    audio_encoder_dir: Path
+    unet_weights: Path
+    mask_path: Path
+    bundle: dict[str, Any]
+    model: dict[str, Any]
+    scheduler: dict[str, Any]
+
+
+def export_bundle(recipe: BundleRecipe) -> int:
+    """Write the bundle; gives its size in bytes.
+
+    Raises:
+        BadCheckpoint: if `bundle` is not a valid bundle.json.
+        RuntimeError: from torch, if the U-Net's weights do not fit `model`.
+    """
+    BundleConfig.from_dict({"format": 1, **recipe.bundle}, "the recipe's bundle")
+    recipe.out_dir.mkdir(parents=True, exist_ok=True)
+    _write_json(recipe.out_dir / "bundle.json", {"format": 1, **recipe.bundle})
+    for part, folder in (("vae", recipe.vae_dir), ("audio_encoder", recipe.audio_encoder_dir)):
+        _write_json(recipe.out_dir / part / "config.json", json.loads((folder / "config.json").read_text()))
+        _save_half(load_file(folder / TRAINED_WEIGHTS), recipe.out_dir / part / WEIGHTS)
+    unet = UNet3DConditionModel(UNetConfig.from_dict(recipe.model))
+    unet.load_state_dict(torch.load(recipe.unet_weights, map_location="cpu", weights_only=True))
+    _write_json(recipe.out_dir / "unet" / "config.json", {"_class_name": type(unet).__name__, **unet.config.to_dict()})
+    _save_half(unet.state_dict(), recipe.out_dir / "unet" / WEIGHTS)
+    scheduler = {"_class_name": "DDIMScheduler", **recipe.scheduler}
+    _write_json(recipe.out_dir / "scheduler" / "scheduler_config.json", scheduler)
+    if recipe.mask_path.resolve() != (recipe.out_dir / "mask.png").resolve():
+        shutil.copyfile(recipe.mask_path, recipe.out_dir / "mask.png")
+    return sum(path.stat().st_size for path in recipe.out_dir.rglob("*") if path.is_file())
+
+
+def _save_half(weights: dict[str, Tensor], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.to(torch.float16).contiguous() for key, value in weights.items()}, path)
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,150 @@
+"""Latents and audio states of prepared clips, computed once: the U-Net then trains without the autoencoder.
+
+A variant is one way of looking at a clip: mirrored or not, moved and recoloured a little, the same for all its frames
+so that any of them can be the reference of any other. Variant 0 is the clip as it is.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentsync_core.audio.mel_audio_encoder import MelAudioEncoder
+from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
+from latentsync_core.training.face_clips import SAMPLE_RATE, VIDEO_FPS, FaceClip
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LatentClip:
+    """Cached latents of some frames of one clip in one variant."""
+
+    path: Path
+    clip: FaceClip
+
+    @cached_property
+    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+        with np.load(self.path) as file:
+            return dict(file)
+
+    @property
+    def frames(self) -> NDArray[np.int64]:
+        """(N,) indices of the cached frames in the clip, increasing."""
+        return self._arrays["frames"]  # type: ignore[return-value]
+
+    @property
+    def latents(self) -> NDArray[np.float16]:
+        """(N, C, h, w) diffusion latents of the whole crop."""
+        return self._arrays["latents"]  # type: ignore[return-value]
+
+    @property
+    def masked(self) -> NDArray[np.float16]:
+        """(N, C, h, w) diffusion latents of the crop with the mask's hole grey."""
+        return self._arrays["masked"]  # type: ignore[return-value]
+
+
+def cache_latents(
+    clips: list[FaceClip],
+    folder: Path,
+    vae: SpaceToDepthAutoencoder,
+    mask: Tensor,
+    variant: int,
+    frame_stride: int,
+    frames_at_most: int,
+) -> list[LatentClip]:
+    """Encode frames `variant % stride, + stride, ...` of every clip, skipping what is there already.
+
+    Args:
+        folder: of the cache; one .npz per clip and variant, named after everything it depends on.
+        mask: (1, 1, R, R) float, 1 = keep, 0 = generate.
+        frame_stride: every n-th frame.
+        frames_at_most: of one clip; evenly spread over it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    depends_on = f"{weights_digest(vae)}-{mask.sum().item():.0f}-{variant}-{frame_stride}-{frames_at_most}"
+    key = hashlib.sha256(depends_on.encode()).hexdigest()[:12]
+    cached = []
+    for clip in clips:
+        path = folder / f"{clip.folder.name}.{variant}.{key}.npz"
+        if not path.exists():
+            frames = np.arange(variant % frame_stride, clip.num_frames, frame_stride)
+            if len(frames) > frames_at_most:
+                frames = frames[np.linspace(0, len(frames) - 1, frames_at_most).astype(int)]
+            crops = change_look(np.asarray(clip.crops[frames]), variant, clip.folder.name)
+            latents, masked = _encode_frames(vae, crops, mask)
+            unfinished = path.with_suffix(".tmp.npz")
+            np.savez(unfinished, frames=frames, latents=latents, masked=masked)
+            unfinished.rename(path)
+        cached.append(LatentClip(path, clip))
+    return cached
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """A short digest of a model's weights."""
+    digest = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        digest.update(tensor.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def change_look(frames: NDArray[np.uint8], variant: int, name: str) -> NDArray[np.uint8]:
+    """Mirror (odd variants), move, turn, scale and recolour frames (F, R, R, 3) alike; variant 0 changes nothing."""
+    if variant == 0:
+        return frames
+    generator = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{name}/{variant}".encode()).digest()[:8], "big"))
+    side = frames.shape[1]
+    matrix: NDArray[Any] = cv2.getRotationMatrix2D(
+        (side / 2, side / 2), generator.uniform(-4, 4), generator.uniform(0.95, 1.06)
+    )
+    matrix[:, 2] += generator.uniform(-5, 5, 2)
+    gain = generator.uniform(0.8, 1.15) * generator.uniform(0.93, 1.07, 3)
+    offset = generator.uniform(-12, 12)
+    changed = np.empty_like(frames)
+    for index, frame in enumerate(frames):
+        frame = frame[:, ::-1] if variant % 2 else frame
+        moved: NDArray[Any] = cv2.warpAffine(
+            np.ascontiguousarray(frame), matrix, (side, side), borderMode=cv2.BORDER_REPLICATE
+        )
+        changed[index] = np.clip(moved * gain + offset, 0, 255)
+    return changed
+
+
+@torch.no_grad()
+def _encode_frames(
+    vae: SpaceToDepthAutoencoder, frames: NDArray[np.uint8], mask: Tensor, batch_size: int = 8
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    latents, masked = [], []
+    for batch in np.array_split(frames, max(1, len(frames) // batch_size)):
+        pixels = rearrange(torch.from_numpy(batch).float() / 127.5 - 1, "n h w c -> n c h w")
+        both = torch.cat([pixels, pixels * mask]).to(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            encoded = vae.encode(both).latent_dist.mean.float()
+        encoded = (encoded - vae.config["shift_factor"]) * vae.config["scaling_factor"]
+        whole, hidden = encoded.half().numpy().reshape(2, len(batch), *encoded.shape[1:])
+        latents.append(whole)
+        masked.append(hidden)
+    return np.concatenate(latents), np.concatenate(masked)
+
+
+@torch.no_grad()
+def audio_states(encoder: MelAudioEncoder, clip: FaceClip, variant: int) -> Tensor:
+    """(T, 1, D) states of a clip's sound at 50 per second; variants above 0 have another loudness and some noise."""
+    pcm = clip.pcm
+    if variant:
+        generator = np.random.default_rng([variant, clip.num_frames])
+        pcm = pcm * 10 ** generator.uniform(-0.4, 0.3)
+        noise = generator.standard_normal(len(pcm)).astype(np.float32)
+        pcm = pcm + noise * pcm.std() * 10 ** generator.uniform(-2.0, -1.0)
+    wanted = clip.num_frames * SAMPLE_RATE // VIDEO_FPS
+    pcm = np.pad(pcm, (0, max(0, wanted - len(pcm))))
+    return encoder.encode(torch.from_numpy(pcm.astype(np.float32)))

@@ -1,0 +1,217 @@
+"""Train the U-Net (`train-unet RECIPE.yaml`): arXiv:2412.09262, section 3, the reconstruction loss of its two stages.
+
+Stage 1 learns single frames without temporal layers, from many clips per batch; stage 2 adds the temporal layers
+and trains those and the attentions on windows of consecutive frames. Where the small bundle differs from the paper: the
+network predicts the clean latents, as a change of the reference's (`residual_reference`), and the loss counts the
+mask's hole most.
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler
+from einops import rearrange, reduce
+from torch import Tensor
+
+from latentsync_core.audio.audio_windows import cut_audio_windows
+from latentsync_core.audio.mel_audio_encoder import MelAudioEncoder
+from latentsync_core.diffusion.latents import mask_at_latents
+from latentsync_core.errors import BadCheckpoint
+from latentsync_core.face.mask import load_mask
+from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
+from latentsync_core.models.unet import UNet3DConditionModel
+from latentsync_core.models.unet_config import UNetConfig
+from latentsync_core.training.face_clips import clip_weights, read_face_clips
+from latentsync_core.training.latent_cache import LatentClip, audio_states, cache_latents
+from latentsync_core.training.trainer import Schedule, Trainer
+
+log = logging.getLogger(__name__)
+
+RESOLUTION = 256  # of the aligned crops, pixels
+
+
+@dataclass(frozen=True)
+class UNetRecipe:
+    """Everything about one U-Net run; lengths are in optimiser steps unless named otherwise."""
+
+    data_dir: Path
+    run_dir: Path
+    vae_dir: Path
+    audio_encoder_dir: Path
+    mask_path: Path
+    cache_dir: Path
+    model: dict[str, Any]  # the U-Net's configuration
+    scheduler: dict[str, Any]  # the DDIM scheduler's configuration
+    init_from: str = ""  # weights of the stage before, a .pt or a checkpoint folder's newest
+    trainable: tuple[str, ...] = ("",)  # name parts of the parameters that learn; "" is all
+    variants: int = 2  # looks of every clip
+    frame_stride: int = 3
+    frames_per_clip: int = 100
+    window_frames: int = 1
+    steps: int = 20_000
+    max_minutes: float = 60.0
+    batch_size: int = 24  # windows
+    learning_rate: float = 4e-4
+    warmup_steps: int = 200
+    weight_decay: float = 0.01
+    audio_dropout: float = 0.1
+    reference_dropout: float = 0.0
+    context_frames: int = 2
+    hole_weight: float = 1.0
+    outside_weight: float = 0.05
+    ema_decay: float = 0.999
+    checkpoint_minutes: float = 4.0
+    generated_weight: float = 0.5
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows of F frames: latents (B, C, F, h, w), audio tokens (B, F, S, D)."""
+
+    target: Tensor
+    masked: Tensor
+    reference: Tensor
+    audio: Tensor
+
+
+class WindowSampler:
+    """Draws windows of cached frames with a reference frame from elsewhere in the same clip."""
+
+    def __init__(self, clips: list[LatentClip], audio: dict[str, list[Tensor]], recipe: UNetRecipe) -> None:
+        self.clips = [clip for clip in clips if len(clip.frames) >= max(2, recipe.window_frames)]
+        self.audio = audio
+        self.recipe = recipe
+        self.weights = clip_weights([clip.clip for clip in self.clips], recipe.generated_weight)
+
+    def batches(self, generator: np.random.Generator) -> Iterator[Batch]:
+        while True:
+            windows = [
+                self._window(self.clips[index], generator)
+                for index in generator.choice(len(self.clips), self.recipe.batch_size, p=self.weights)
+            ]
+            target, masked, reference, audio = (torch.stack(parts) for parts in zip(*windows, strict=True))
+            yield Batch(target, masked, reference, audio)
+
+    def _window(self, clip: LatentClip, generator: np.random.Generator) -> tuple[Tensor, ...]:
+        length = self.recipe.window_frames
+        start = int(generator.integers(0, len(clip.frames) - length + 1))
+        chosen = np.arange(start, start + length)
+        reference = int(generator.integers(len(clip.frames)))
+        tracks = self.audio[clip.clip.folder.name]
+        track = tracks[int(generator.integers(len(tracks)))]
+        windows = track[clip.frames[chosen]]
+        if generator.random() < self.recipe.audio_dropout:
+            windows = torch.zeros_like(windows)
+        target, masked, fixed = (
+            rearrange(torch.from_numpy(array).float(), "f c h w -> c f h w")
+            for array in (clip.latents[chosen], clip.masked[chosen], clip.latents[[reference] * length])
+        )
+        if generator.random() < self.recipe.reference_dropout:
+            fixed = masked
+        return target, masked, fixed, windows.float()
+
+
+def loss_weights(mask: Tensor, height: int, recipe: UNetRecipe) -> Tensor:
+    """How much each latent cell counts, (1, 1, 1, h, h) with mean 1: the share of it that is shown from the output."""
+    hole = reduce(1 - mask, "1 1 (h p) (w q) -> h w", "mean", h=height, w=height)
+    weights = recipe.outside_weight + recipe.hole_weight * hole
+    return (weights / weights.mean())[None, None, None]
+
+
+def timestep_weights(signal_to_noise: Tensor) -> Tensor:
+    """Weight of the clean-latent error by signal-to-noise ratio: as Min-SNR (arXiv:2303.09556), with a floor."""
+    return (signal_to_noise + 0.3).clamp(max=2.5)
+
+
+def unet_loss(unet: UNet3DConditionModel, scheduler: Any, batch: Batch, mask: Tensor, weights: Tensor) -> Tensor:
+    """Weighted squared error of the predicted clean latents, one number."""
+    batch_size, _, frames, height, width = batch.target.shape
+    timesteps = torch.randint(0, scheduler.config.num_train_timesteps, (batch_size,))
+    shared = torch.randn_like(batch.target[:, :, :1])
+    own = torch.randn_like(batch.target)
+    noise = shared if frames == 1 else shared * math.sqrt(0.5) + own * math.sqrt(0.5)
+    noisy = scheduler.add_noise(batch.target, noise.expand_as(batch.target), timesteps)
+    hole = mask[:, :, None].expand(batch_size, 1, frames, height, width)
+    with torch.autocast(batch.target.device.type, torch.bfloat16):
+        change = unet(torch.cat([noisy, hole, batch.masked, batch.reference], dim=1), timesteps, batch.audio)
+    error = (change.float() + batch.reference - batch.target) ** 2
+    alpha = scheduler.alphas_cumprod[timesteps]
+    return (reduce(error * weights, "b ... -> b", "mean") * timestep_weights(alpha / (1 - alpha))).mean()
+
+
+def build_sampler(recipe: UNetRecipe, vae: SpaceToDepthAutoencoder, mask: Tensor) -> WindowSampler:
+    """Cache the latents of all variants and the audio windows of all clips."""
+    clips = read_face_clips(recipe.data_dir, "train")
+    encoder = MelAudioEncoder.from_pretrained(recipe.audio_encoder_dir).eval()
+    latents: list[LatentClip] = []
+    for variant in range(recipe.variants):
+        latents += cache_latents(
+            clips, recipe.cache_dir, vae, mask, variant, recipe.frame_stride, recipe.frames_per_clip
+        )
+        log.info("cached variant %d: %d clips", variant, len(clips))
+    audio = {
+        clip.folder.name: [
+            cut_audio_windows(audio_states(encoder, clip, variant), clip.num_frames, recipe.context_frames).half()
+            for variant in range(3)
+        ]
+        for clip in clips
+    }
+    return WindowSampler(latents, audio, recipe)
+
+
+def load_stage(unet: UNet3DConditionModel, path: Path) -> None:
+    """Load the EMA weights of an earlier stage; only temporal layers may be new.
+
+    Raises:
+        BadCheckpoint: naming what else is missing or unexpected.
+    """
+    result = unet.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=False)
+    missing = [key for key in result.missing_keys if "motion_modules" not in key]
+    if missing or result.unexpected_keys:
+        raise BadCheckpoint(f"{path}: missing {missing[:5]}, unexpected {result.unexpected_keys[:5]}")
+
+
+def build_unet(recipe: UNetRecipe) -> UNet3DConditionModel:
+    """The network of the recipe, with the weights of the stage before, its trainable parameters chosen."""
+    unet = UNet3DConditionModel(UNetConfig.from_dict(recipe.model))
+    log.info("%.1f M parameters", sum(parameter.numel() for parameter in unet.parameters()) / 1e6)
+    if recipe.init_from:
+        load_stage(unet, Path(recipe.init_from))
+    for name, parameter in unet.named_parameters():
+        parameter.requires_grad_(any(part in name for part in recipe.trainable))
+    return unet
+
+
+def train_unet(recipe: UNetRecipe, resume: bool = False) -> None:
+    """Run the recipe and leave the averaged weights in `run_dir/unet.pt`, rewritten at every checkpoint."""
+    torch.manual_seed(recipe.seed)
+    vae = SpaceToDepthAutoencoder.from_pretrained(recipe.vae_dir).eval().to(memory_format=torch.channels_last)
+    mask = torch.from_numpy(load_mask(recipe.mask_path, RESOLUTION))
+    sampler = build_sampler(recipe, vae, mask)
+    unet = build_unet(recipe)
+    schedule = Schedule(
+        recipe.steps,
+        recipe.max_minutes,
+        recipe.learning_rate,
+        recipe.warmup_steps,
+        ema_decay=recipe.ema_decay,
+        checkpoint_minutes=recipe.checkpoint_minutes,
+    )
+    trainer = Trainer(unet, recipe.run_dir, schedule, recipe.weight_decay)
+    if resume:
+        trainer.resume()
+    scheduler = DDIMScheduler.from_config(recipe.scheduler)
+    batches = sampler.batches(np.random.default_rng([recipe.seed, trainer.step]))
+    small_mask = mask_at_latents(mask, vae.vae_scale_factor)
+    weights = loss_weights(mask, small_mask.shape[-1], recipe)
+    trainer.run(
+        lambda: {"total": unet_loss(unet, scheduler, next(batches), small_mask, weights)},
+        lambda: torch.save(trainer.averaged.state_dict(), recipe.run_dir / "unet.pt"),
+    )

@@ -1,0 +1,122 @@
+"""Train the small bundle's autoencoder on aligned face crops (`train-vae RECIPE.yaml`).
+
+Loss: L1 on pixels plus L1 on finite differences (edges: teeth, lip lines), and a penalty that keeps every latent
+channel near zero mean and unit variance so that diffusion noise is of the right size. Some noise is added to the
+latents in training: the decoder then forgives what the U-Net gets slightly wrong.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
+from latentsync_core.training.face_clips import FaceClip, clip_weights, read_face_clips
+from latentsync_core.training.trainer import Schedule, Trainer
+
+
+@dataclass(frozen=True)
+class VaeRecipe:
+    """Everything about one autoencoder run; lengths are in optimiser steps unless named otherwise."""
+
+    data_dir: Path
+    run_dir: Path
+    steps: int = 10_000
+    max_minutes: float = 60.0
+    batch_size: int = 16
+    patch_size: int = 128  # pixels, a multiple of 16
+    frame_stride: int = 4  # every n-th frame of a clip is used
+    learning_rate: float = 6e-4
+    warmup_steps: int = 200
+    edge_weight: float = 1.0
+    moment_weight: float = 0.01
+    latent_noise: float = 0.08  # standard deviations
+    latent_channels: int = 16
+    ema_decay: float = 0.998
+    checkpoint_minutes: float = 3.0
+    seed: int = 1
+
+
+def edge_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of horizontal and vertical finite differences, (N, C, H, W) each."""
+    error = prediction - target
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+
+
+def moment_penalty(latents: Tensor) -> Tensor:
+    """Squared distance of each channel's mean from 0 and log-variance from 0, over (N, C, h, w)."""
+    per_channel = rearrange(latents.float(), "n c h w -> c (n h w)")
+    return (per_channel.mean(1) ** 2).mean() + (torch.log(per_channel.var(1) + 1e-6) ** 2).mean()
+
+
+def sample_patches(clips: list[FaceClip], recipe: VaeRecipe, generator: np.random.Generator) -> Iterator[Tensor]:
+    """Yield batches (B, 3, P, P) in [-1, 1]: random patches of random frames, mirrored, recoloured."""
+    weights = clip_weights(clips)
+    size = recipe.patch_size
+    frames = [np.array(clip.crops[:: recipe.frame_stride]) for clip in clips]  # in memory: the disk is slower
+    while True:
+        batch = np.empty((recipe.batch_size, size, size, 3), np.float32)
+        for item, index in enumerate(generator.choice(len(clips), recipe.batch_size, p=weights)):
+            crops = frames[index]
+            side = crops.shape[1]
+            row = generator.integers(0, side - size + 1)
+            row = max(row, generator.integers(0, side - size + 1))  # the lower face more often
+            column = generator.integers(0, side - size + 1)
+            frame = crops[generator.integers(len(crops)), row : row + size, column : column + size]
+            frame = frame[:, ::-1] if generator.random() < 0.5 else frame
+            gain = generator.uniform(0.8, 1.15) * generator.uniform(0.93, 1.07, 3)
+            batch[item] = np.clip(frame / 127.5 * gain - 1 + generator.uniform(-0.1, 0.1), -1, 1)
+        yield rearrange(torch.from_numpy(batch), "b h w c -> b c h w")
+
+
+def train_vae(recipe: VaeRecipe, resume: bool = False) -> SpaceToDepthAutoencoder:
+    """Run the recipe and leave `run_dir/vae` (diffusers format, averaged weights); returns the model."""
+    torch.manual_seed(recipe.seed)
+    clips = read_face_clips(recipe.data_dir, "train")
+    model = SpaceToDepthAutoencoder(latent_channels=recipe.latent_channels).to(memory_format=torch.channels_last)
+    schedule = Schedule(
+        recipe.steps,
+        recipe.max_minutes,
+        recipe.learning_rate,
+        recipe.warmup_steps,
+        flat_share=0.3,
+        ema_decay=recipe.ema_decay,
+        checkpoint_minutes=recipe.checkpoint_minutes,
+    )
+    trainer = Trainer(model, recipe.run_dir, schedule)
+    if resume:
+        trainer.resume()
+    batches = sample_patches(clips, recipe, np.random.default_rng([recipe.seed, trainer.step]))
+    trained = cast(SpaceToDepthAutoencoder, trainer.averaged)
+
+    def save() -> None:
+        _set_latent_scale(trained, batches)
+        trained.save_pretrained(recipe.run_dir / "vae")
+
+    trainer.run(lambda: vae_losses(model, next(batches), recipe), save)
+    return trained
+
+
+def vae_losses(model: SpaceToDepthAutoencoder, patches: Tensor, recipe: VaeRecipe) -> dict[str, Tensor]:
+    """Losses of one batch (B, 3, P, P) in [-1, 1]: total, pixel, edge, moments."""
+    patches = patches.to(memory_format=torch.channels_last)
+    with torch.autocast(patches.device.type, torch.bfloat16):
+        latents = model.encode(patches).latent_dist.mean
+        decoded = model.decode(latents + recipe.latent_noise * torch.randn_like(latents)).sample
+    pixel = (decoded.float() - patches).abs().mean()
+    edge = edge_loss(decoded.float(), patches)
+    moments = moment_penalty(latents)
+    total = pixel + recipe.edge_weight * edge + recipe.moment_weight * moments
+    return {"total": total, "pixel": pixel, "edge": edge, "moments": moments}
+
+
+@torch.no_grad()
+def _set_latent_scale(model: SpaceToDepthAutoencoder, batches: Iterator[Tensor]) -> None:
+    """Measure the latents' mean and deviation, so that diffusion latents have zero mean and unit variance."""
+    latents = torch.cat([model.encode(next(batches)).latent_dist.mean for _ in range(16)])
+    model.register_to_config(scaling_factor=float(1 / latents.std()), shift_factor=float(latents.mean()))
