@@ -36,3 +36,7 @@ class QuotaExceeded(QueueError):
 
 class UploadTooLarge(QueueError):
     """An upload passed its size limit while it was written; nothing of it is kept."""
+
+
+class TunnelUnavailable(LipSyncError):
+    """The page cannot be shared through a tunnel; the message says what is missing."""

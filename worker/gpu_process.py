@@ -78,7 +78,7 @@ class GpuProcess:
         """Start a child unless one lives; returns before it is ready (messages wait in the pipe)."""
         if self.pid is not None:
             return
-        self._forget()
+        self.kill()  # what a dead one left behind
         ours, theirs = socket.socketpair()
         config = ChildConfig(
             pipeline=self._settings.pipeline,

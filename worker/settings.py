@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from latentsync_core.media.probe import MediaLimits
@@ -50,8 +50,8 @@ class Settings(BaseSettings):
 
     # patience
     cancel_grace: float = Field(default=2.0, gt=0)  # for the child to obey before it is killed
-    child_start_timeout: float = Field(default=60.0, gt=0)  # until the child says it is there
-    child_silence_timeout: float = Field(default=60.0, gt=0)  # without a heartbeat: the child hangs
+    child_start_timeout: float = Field(default=120.0, gt=0)  # until the child says it is there
+    child_silence_timeout: float = Field(default=120.0, gt=0)  # without a heartbeat: the child hangs
     stall_timeout: float = Field(default=300.0, gt=0)  # without progress in one stage
     load_timeout: float = Field(default=3600.0, gt=0)  # without progress in the load stage (downloads)
     timeout_base: float = Field(default=900.0, gt=0)  # whole job: base + frames x (fixed + steps x per step)
@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     timeout_per_frame_step_cuda: float = Field(default=0.2, gt=0)
     max_crashes: int = Field(default=3, ge=1)  # of the child without a new finished segment between them
     lease_seconds: float = Field(default=10.0, ge=1)  # a worker silent for so long has lost its job
+
+    # sharing through a tunnel (ngrok)
+    ngrok_auth_token: SecretStr | None = None
+    ngrok_program: Path | None = None  # None: pyngrok's own copy, downloaded on first use
 
     # what is said
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
