@@ -14,6 +14,7 @@ from worker.settings import GIB, Settings
 
 logger = logging.getLogger("worker")
 
+LOST_REDIS = 1  # exit code of a worker that gave up; whoever runs it should start it again
 UNAVAILABLE = 2  # exit code when Redis does not answer or a job does not exist
 
 
@@ -59,8 +60,9 @@ def _work(settings: Settings, burst: bool) -> int:
     queue.overview()  # fails early, in words, if Redis is not there
     name = new_worker_name()
     current_job = set_up_logging(settings, LogBookHandler(queue.book, name))
-    LipSyncWorker(settings, queue, current_job, name).work(burst=burst, logging_level=None)
-    return 0
+    worker = LipSyncWorker(settings, queue, current_job, name)
+    worker.work(burst=burst, logging_level=None)
+    return 0 if burst or worker.was_told_to_end else LOST_REDIS
 
 
 def _logs(queue: JobQueue, job_id: str | None, lines: int, follow: bool, as_json: bool) -> int:

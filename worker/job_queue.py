@@ -222,7 +222,7 @@ class JobQueue:
     # --- changing (owner only) ----------------------------------------------------------------------------------
 
     def cancel(self, job_id: str, owner: str) -> LipSyncJob:
-        """Stop a job: at once if queued, within 3 s if running; nothing happens if it is over.
+        """Stop a job: at once if queued (or its worker is lost), within 3 s if running; not if it is over.
 
         Raises:
             JobNotFound, NotTheOwner.
@@ -230,9 +230,10 @@ class JobQueue:
 
         def ask(job: LipSyncJob) -> LipSyncJob | None:
             _check_owner(job, owner)
-            if job.state is JobState.QUEUED:
+            is_running = job.state is JobState.RUNNING
+            if job.state is JobState.QUEUED or (is_running and self.store.read_lease(job_id) is None):
                 return job.model_copy(update={"state": JobState.CANCELLED, "ended_at": utc_now()})
-            if job.state is JobState.RUNNING and not job.cancel_asked:
+            if is_running and not job.cancel_asked:
                 return job.model_copy(update={"cancel_asked": True})
             return None
 
@@ -243,7 +244,7 @@ class JobQueue:
             if changed.state is JobState.CANCELLED:
                 self.dispatch.withdraw(changed)
                 JobFolder(job_id, self.settings).write_job(changed)
-        self.book.say("cancelled before it started" if changed.state.is_over else "cancel asked", job_id)
+        self.book.say("cancelled" if changed.state.is_over else "cancel asked", job_id)
         return changed
 
     def retry(self, job_id: str, owner: str) -> LipSyncJob:

@@ -73,6 +73,11 @@ class LipSyncWorker(SimpleWorker):
             self._job_queue.store.remove_worker(self.name)
             logger.info("worker %s ended", self.name)
 
+    @property
+    def was_told_to_end(self) -> bool:
+        """True after SIGTERM or SIGINT."""
+        return self._shutdown_requested_date is not None
+
     def execute_job(self, job: Any, queue: Any) -> None:
         """Run one attempt with this worker's tools at hand."""
         token = current_workbench.set(self._bench)

@@ -67,7 +67,7 @@ class Supervisor:
         self._on_progress = on_progress
         self._on_tick = on_tick
         self._crashes = 0
-        self._segments_at_crash = 0
+        self._segments_done = self._segments_at_crash = 0
         self._latest = Advanced(run=0, stage="load")
         self._moved_at = 0.0
 
@@ -81,7 +81,7 @@ class Supervisor:
                 logger.warning("the model process was lost: %s", loss)
                 if self._count_crash() > self._settings.max_crashes:
                     return Outcome("failed", "Crashed", message=str(loss))
-                logger.info("starting it again; the job goes on after segment %d", self._latest.segments_done)
+                logger.info("starting it again; the job goes on after segment %d", self._segments_done)
 
     def _run_once(self, request: RunRequest, deadline: float) -> Outcome:
         run = self._gpu.start_run(request)
@@ -105,6 +105,7 @@ class Supervisor:
         if news.model_dump(exclude={"run"}) != self._latest.model_dump(exclude={"run"}):
             self._moved_at = time.monotonic()
         self._latest = news
+        self._segments_done = max(self._segments_done, news.segments_done)  # a new run begins to tell at 0
         self._on_progress(news)
 
     def _stop(self, run: int, how: Literal["cancelled", "stopped"]) -> Outcome:
@@ -143,9 +144,9 @@ class Supervisor:
         return Outcome(end.how, end.error, end.is_typed, end.message, tuple(end.warnings))
 
     def _count_crash(self) -> int:
-        if self._latest.segments_done > self._segments_at_crash:
+        if self._segments_done > self._segments_at_crash:
             self._crashes = 0
-        self._segments_at_crash = self._latest.segments_done
+        self._segments_at_crash = self._segments_done
         self._crashes += 1
         return self._crashes
 

@@ -7,7 +7,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 from worker.errors import JobNotFound
-from worker.estimate import ProgressMeter, time_limit
+from worker.estimate import UNTIMED_STAGES, ProgressMeter, time_limit
 from worker.job import JobProgress, JobState, LipSyncJob, utc_now
 from worker.job_folder import JobFolder
 from worker.job_queue import queued_again
@@ -93,7 +93,10 @@ class _Attempt:
             logger.info("stage: %s", news.stage)
         if news.segments_done > self._progress.segments_done:
             logger.info("segment %d is done", news.segments_done)
+        before = self._progress.segments_done
         self._progress = self._meter.update(news)
+        if news.stage in UNTIMED_STAGES:  # the pipeline has not looked into the folder yet
+            self._progress = self._progress.model_copy(update={"segments_done": before})
 
     def _on_tick(self) -> Wish:
         """Write the progress, keep the lease, look for wishes."""

@@ -89,7 +89,7 @@ def test_a_worker_told_to_end_gives_its_scripted_job_back(settings: Settings, qu
         wait_until(lambda: queue.read(job.id).progress.stage == "diffusion", 30)
         child = lines_of(queue, job, "pids.txt")[0]
         worker.terminate()
-        assert worker.wait(10) == 0
+        assert worker.wait(30) == 0
     assert not is_alive(child)
     back = queue.read(job.id)
     assert (back.state, back.attempt) == (JobState.QUEUED, 2)
@@ -123,6 +123,12 @@ def test_a_job_that_loses_worker_after_worker_is_given_up(queue: JobQueue, submi
     pretend_running(queue, job, None)
     Recovery(queue).look()
     assert (queue.read(job.id).state, queue.read(job.id).message) == (JobState.FAILED, GIVEN_UP)
+
+
+def test_a_running_job_whose_worker_is_lost_is_cancelled_at_once(queue: JobQueue, submit: Submit):
+    job = submit(queue, Script())
+    pretend_running(queue, job, None)
+    assert queue.cancel(job.id, OWNER).state is JobState.CANCELLED
 
 
 def test_a_queued_job_that_fell_out_of_the_line_is_put_back(queue: JobQueue, submit: Submit):
