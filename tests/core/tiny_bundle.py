@@ -49,9 +49,13 @@ def save_tiny_bundle(folder: Path, **facts: Any) -> Path:
         motion_module_kwargs=MotionModuleConfig(num_attention_heads=2, zero_initialize=False),
     )
     whisper_config = WhisperEncoderConfig(n_audio_state=AUDIO_WIDTH, n_audio_head=2, n_audio_layer=1)
-    vae = SpaceToDepthAutoencoder(latent_channels=LATENT_CHANNELS, widths=(16, 16, 8), blocks=(1, 1, 1))
+    vae = SpaceToDepthAutoencoder(
+        latent_channels=LATENT_CHANNELS, widths=(16, 16, 8), blocks=(1, 1, 1), scaling_factor=0.1
+    )
     scheduler = {"_class_name": "DDIMScheduler", "clip_sample": False, "steps_offset": 1, "prediction_type": "sample"}
-    _save(folder / "unet", UNet3DConditionModel(unet_config), unet_config.to_dict())
+    unet = UNet3DConditionModel(unet_config)
+    nn.init.normal_(unet.conv_out.weight, std=0.1)  # it starts at zero, which would make all results alike
+    _save(folder / "unet", unet, unet_config.to_dict())
     _save(folder / "vae", vae, {**vae.config, "_class_name": "SpaceToDepthAutoencoder"})
     whisper_facts = {**vars(whisper_config), "_class_name": "WhisperAudioEncoder"}
     _save(folder / "audio_encoder", WhisperAudioEncoder(whisper_config), whisper_facts)
