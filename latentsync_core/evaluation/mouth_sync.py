@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_LAG = 2  # frames at 25 fps
+STILL = 1e-9  # deviation of an opening that does not move
 Openings = NDArray[np.float64]
 
 
@@ -34,6 +35,6 @@ def spread_ratio(generated: Openings, real: Openings) -> float:
 
 def _pearson(left: Openings, right: Openings) -> float:
     both = ~(np.isnan(left) | np.isnan(right))
-    if both.sum() < 10 or left[both].std() == 0 or right[both].std() == 0:
+    if both.sum() < 10 or left[both].std() < STILL or right[both].std() < STILL:
         return float("nan")
     return float(np.corrcoef(left[both], right[both])[0, 1])

@@ -68,7 +68,7 @@ def cache_latents(
         folder: of the cache; one .npz per clip and variant, named after everything it depends on.
         mask: (1, 1, R, R) float, 1 = keep, 0 = generate.
         frame_stride: every n-th frame.
-        frames_at_most: of one clip; evenly spread over it.
+        frames_at_most: of one clip, the first ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
     depends_on = f"{weights_digest(vae)}-{mask.sum().item():.0f}-{variant}-{frame_stride}-{frames_at_most}"
@@ -77,9 +77,7 @@ def cache_latents(
     for clip in clips:
         path = folder / f"{clip.folder.name}.{variant}.{key}.npz"
         if not path.exists():
-            frames = np.arange(variant % frame_stride, clip.num_frames, frame_stride)
-            if len(frames) > frames_at_most:
-                frames = frames[np.linspace(0, len(frames) - 1, frames_at_most).astype(int)]
+            frames = np.arange(variant % frame_stride, clip.num_frames, frame_stride)[:frames_at_most]
             crops = change_look(np.asarray(clip.crops[frames]), variant, clip.folder.name)
             latents, masked = _encode_frames(vae, crops, mask)
             unfinished = path.with_suffix(".tmp.npz")

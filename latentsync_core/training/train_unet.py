@@ -8,7 +8,6 @@ mask's hole most.
 
 import logging
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,14 +89,13 @@ class WindowSampler:
         self.recipe = recipe
         self.weights = clip_weights([clip.clip for clip in self.clips], recipe.generated_weight)
 
-    def batches(self, generator: np.random.Generator) -> Iterator[Batch]:
-        while True:
-            windows = [
-                self._window(self.clips[index], generator)
-                for index in generator.choice(len(self.clips), self.recipe.batch_size, p=self.weights)
-            ]
-            target, masked, reference, audio = (torch.stack(parts) for parts in zip(*windows, strict=True))
-            yield Batch(target, masked, reference, audio)
+    def batch(self, step: int) -> Batch:
+        """The windows of one step, a function of the step and the recipe's seed."""
+        generator = np.random.default_rng([self.recipe.seed, step])
+        chosen = generator.choice(len(self.clips), self.recipe.batch_size, p=self.weights)
+        windows = [self._window(self.clips[index], generator) for index in chosen]
+        target, masked, reference, audio = (torch.stack(parts) for parts in zip(*windows, strict=True))
+        return Batch(target, masked, reference, audio)
 
     def _window(self, clip: LatentClip, generator: np.random.Generator) -> tuple[Tensor, ...]:
         length = self.recipe.window_frames
@@ -208,10 +206,9 @@ def train_unet(recipe: UNetRecipe, resume: bool = False) -> None:
     if resume:
         trainer.resume()
     scheduler = DDIMScheduler.from_config(recipe.scheduler)
-    batches = sampler.batches(np.random.default_rng([recipe.seed, trainer.step]))
     small_mask = mask_at_latents(mask, vae.vae_scale_factor)
     weights = loss_weights(mask, small_mask.shape[-1], recipe)
     trainer.run(
-        lambda: {"total": unet_loss(unet, scheduler, next(batches), small_mask, weights)},
+        lambda: {"total": unet_loss(unet, scheduler, sampler.batch(trainer.step), small_mask, weights)},
         lambda: torch.save(trainer.averaged.state_dict(), recipe.run_dir / "unet.pt"),
     )

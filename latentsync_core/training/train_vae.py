@@ -5,7 +5,6 @@ channel near zero mean and unit variance so that diffusion noise is of the right
 latents in training: the decoder then forgives what the U-Net gets slightly wrong.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,6 +12,7 @@ from typing import cast
 import numpy as np
 import torch
 from einops import rearrange
+from numpy.typing import NDArray
 from torch import Tensor
 
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
@@ -54,24 +54,30 @@ def moment_penalty(latents: Tensor) -> Tensor:
     return (per_channel.mean(1) ** 2).mean() + (torch.log(per_channel.var(1) + 1e-6) ** 2).mean()
 
 
-def sample_patches(clips: list[FaceClip], recipe: VaeRecipe, generator: np.random.Generator) -> Iterator[Tensor]:
-    """Yield batches (B, 3, P, P) in [-1, 1]: random patches of random frames, mirrored, recoloured."""
-    weights = clip_weights(clips)
-    size = recipe.patch_size
-    frames = [np.array(clip.crops[:: recipe.frame_stride]) for clip in clips]  # in memory: the disk is slower
-    while True:
-        batch = np.empty((recipe.batch_size, size, size, 3), np.float32)
-        for item, index in enumerate(generator.choice(len(clips), recipe.batch_size, p=weights)):
-            crops = frames[index]
-            side = crops.shape[1]
-            row = generator.integers(0, side - size + 1)
-            row = max(row, generator.integers(0, side - size + 1))  # the lower face more often
-            column = generator.integers(0, side - size + 1)
-            frame = crops[generator.integers(len(crops)), row : row + size, column : column + size]
-            frame = frame[:, ::-1] if generator.random() < 0.5 else frame
-            gain = generator.uniform(0.8, 1.15) * generator.uniform(0.93, 1.07, 3)
-            batch[item] = np.clip(frame / 127.5 * gain - 1 + generator.uniform(-0.1, 0.1), -1, 1)
-        yield rearrange(torch.from_numpy(batch), "b h w c -> b c h w")
+class PatchSampler:
+    """Random patches of random frames, mirrored and recoloured; the frames are kept in memory."""
+
+    def __init__(self, clips: list[FaceClip], recipe: VaeRecipe) -> None:
+        self._frames = [np.array(clip.crops[:: recipe.frame_stride]) for clip in clips]
+        self._weights = clip_weights(clips)
+        self._recipe = recipe
+
+    def batch(self, step: int) -> Tensor:
+        """The patches of one step, a function of the step and the recipe's seed: (B, 3, P, P) in [-1, 1]."""
+        generator = np.random.default_rng([self._recipe.seed, step])
+        chosen = generator.choice(len(self._frames), self._recipe.batch_size, p=self._weights)
+        patches = np.stack([self._patch(self._frames[index], generator) for index in chosen])
+        return rearrange(torch.from_numpy(patches), "b h w c -> b c h w")
+
+    def _patch(self, crops: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.float32]:
+        size, most = self._recipe.patch_size, crops.shape[1] - self._recipe.patch_size
+        row = int(generator.integers(0, most + 1, 2).max())  # the lower face more often
+        column = int(generator.integers(0, most + 1))
+        patch = crops[generator.integers(len(crops)), row : row + size, column : column + size]
+        patch = patch[:, ::-1] if generator.random() < 0.5 else patch
+        gain = generator.uniform(0.8, 1.15) * generator.uniform(0.93, 1.07, 3)
+        changed = np.clip(patch / 127.5 * gain - 1 + generator.uniform(-0.1, 0.1), -1, 1)
+        return np.asarray(changed, np.float32)
 
 
 def train_vae(recipe: VaeRecipe, resume: bool = False) -> SpaceToDepthAutoencoder:
@@ -91,14 +97,14 @@ def train_vae(recipe: VaeRecipe, resume: bool = False) -> SpaceToDepthAutoencode
     trainer = Trainer(model, recipe.run_dir, schedule)
     if resume:
         trainer.resume()
-    batches = sample_patches(clips, recipe, np.random.default_rng([recipe.seed, trainer.step]))
+    sampler = PatchSampler(clips, recipe)
     trained = cast(SpaceToDepthAutoencoder, trainer.averaged)
 
     def save() -> None:
-        _set_latent_scale(trained, batches)
+        _set_latent_scale(trained, [sampler.batch(step) for step in range(16)])
         trained.save_pretrained(recipe.run_dir / "vae")
 
-    trainer.run(lambda: vae_losses(model, next(batches), recipe), save)
+    trainer.run(lambda: vae_losses(model, sampler.batch(trainer.step), recipe), save)
     return trained
 
 
@@ -116,7 +122,7 @@ def vae_losses(model: SpaceToDepthAutoencoder, patches: Tensor, recipe: VaeRecip
 
 
 @torch.no_grad()
-def _set_latent_scale(model: SpaceToDepthAutoencoder, batches: Iterator[Tensor]) -> None:
+def _set_latent_scale(model: SpaceToDepthAutoencoder, batches: list[Tensor]) -> None:
     """Measure the latents' mean and deviation, so that diffusion latents have zero mean and unit variance."""
-    latents = torch.cat([model.encode(next(batches)).latent_dist.mean for _ in range(16)])
+    latents = torch.cat([model.encode(batch).latent_dist.mean for batch in batches])
     model.register_to_config(scaling_factor=float(1 / latents.std()), shift_factor=float(latents.mean()))

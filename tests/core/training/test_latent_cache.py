@@ -1,0 +1,53 @@
+"""The cache of latents: pure, keyed by what it depends on."""
+
+import numpy as np
+import pytest
+import torch
+
+from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
+from latentsync_core.training.face_clips import read_face_clips
+from latentsync_core.training.latent_cache import cache_latents, change_look
+from tests.core.training.small_clips import save_small_clips
+
+
+@pytest.fixture
+def frames():
+    return np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3)).astype(np.uint8)
+
+
+def test_variant_0_is_the_clip_itself(frames):
+    assert np.array_equal(change_look(frames, 0, "clip"), frames)
+
+
+def test_a_variant_is_a_function_of_its_number_and_the_clip(frames):
+    assert np.array_equal(change_look(frames, 2, "clip"), change_look(frames, 2, "clip"))
+    assert not np.array_equal(change_look(frames, 2, "clip"), change_look(frames, 2, "other"))
+
+
+def test_odd_variants_are_mirrored():
+    ramp = np.broadcast_to(np.linspace(0, 250, 64)[None, None, :, None], (1, 64, 64, 3)).astype(np.uint8)
+    row = change_look(ramp, 1, "clip")[0, 32, :, 0].astype(int)
+    assert row[5] > row[58]
+    row = change_look(ramp, 2, "clip")[0, 32, :, 0].astype(int)
+    assert row[5] < row[58]
+
+
+def test_latents_are_read_back_and_made_anew_when_the_weights_change(tmp_path):
+    clips = read_face_clips(save_small_clips(tmp_path / "clips", {"a": 1}, frames=6, side=32))
+    torch.manual_seed(0)
+    vae = SpaceToDepthAutoencoder(latent_channels=4, widths=(16, 16, 8), blocks=(1, 1, 1))
+    mask = torch.ones(1, 1, 32, 32)
+    mask[..., 16:, :] = 0
+
+    def cache():
+        return cache_latents(clips, tmp_path / "cache", vae, mask, 0, frame_stride=2, frames_at_most=10)[0]
+
+    first = cache()
+    assert first.latents.shape == first.masked.shape == (3, 4, 2, 2)
+    assert first.frames.tolist() == [0, 2, 4]
+    assert not np.allclose(first.latents, first.masked)
+    modified = first.path.stat().st_mtime_ns
+    assert cache().path.stat().st_mtime_ns == modified
+    with torch.no_grad():
+        vae.encoder[1].bias += 1
+    assert cache().path != first.path

@@ -1,0 +1,149 @@
+"""The U-Net's loss and sampler."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler
+
+from latentsync_core.errors import BadCheckpoint
+from latentsync_core.models.unet import UNet3DConditionModel
+from latentsync_core.models.unet_config import UNetConfig
+from latentsync_core.training.face_clips import read_face_clips
+from latentsync_core.training.latent_cache import LatentClip
+from latentsync_core.training.recipe import build_config
+from latentsync_core.training.train_unet import (
+    Batch,
+    UNetRecipe,
+    WindowSampler,
+    build_unet,
+    load_stage,
+    loss_weights,
+    timestep_weights,
+    unet_loss,
+)
+from tests.core.training.small_clips import save_small_clips
+
+MODEL = {
+    "in_channels": 13,
+    "out_channels": 4,
+    "block_out_channels": (32, 32),
+    "down_block_types": ("DownBlock3D", "CrossAttnDownBlock3D"),
+    "up_block_types": ("CrossAttnUpBlock3D", "UpBlock3D"),
+    "layers_per_block": 1,
+    "attention_head_dim": 2,
+    "cross_attention_dim": 8,
+    "norm_num_groups": 8,
+    "use_inflated_groupnorm": True,
+    "use_motion_module": False,
+}
+SCHEDULER = {"prediction_type": "sample", "clip_sample": False}
+
+
+def recipe(tmp_path, **changes) -> UNetRecipe:
+    paths = dict.fromkeys(
+        ("data_dir", "run_dir", "vae_dir", "audio_encoder_dir", "mask_path", "cache_dir"), str(tmp_path)
+    )
+    return build_config(UNetRecipe, {**paths, "model": MODEL, "scheduler": SCHEDULER, **changes}, "test")
+
+
+def some_batch(batch_size: int = 2, frames: int = 1) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    target, masked, reference = torch.randn(3, batch_size, 4, frames, 8, 8, generator=generator)
+    return Batch(target, masked, reference, torch.randn(batch_size, frames, 10, 8, generator=generator))
+
+
+def half_mask() -> torch.Tensor:
+    mask = torch.ones(1, 1, 64, 64)
+    mask[..., 32:, :] = 0
+    return mask
+
+
+def test_the_loss_is_zero_for_the_true_change_and_the_weighted_square_otherwise(tmp_path):
+    batch, mask = some_batch(), half_mask()[..., ::8, ::8]
+    scheduler = DDIMScheduler.from_config(SCHEDULER)
+    weights = loss_weights(half_mask(), 8, recipe(tmp_path))
+    true_change = batch.target - batch.reference
+    assert unet_loss(lambda *_: true_change, scheduler, batch, mask, weights) < 1e-12
+    torch.manual_seed(5)
+    off_by_one_in_the_hole = true_change + (1 - mask[:, :, None])
+    loss = unet_loss(lambda *_: off_by_one_in_the_hole, scheduler, batch, mask, weights)
+    torch.manual_seed(5)
+    alpha = scheduler.alphas_cumprod[torch.randint(0, 1000, (2,))]
+    by_hand = np.mean([min(float(a / (1 - a)) + 0.3, 2.5) for a in alpha]) * float(weights[..., 4:, :].mean()) / 2
+    assert float(loss) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_the_hole_counts_most(tmp_path):
+    weights = loss_weights(half_mask(), 8, recipe(tmp_path, hole_weight=1.0, outside_weight=0.05))
+    assert float(weights.mean()) == pytest.approx(1.0)
+    assert float(weights[..., 5, 3] / weights[..., 1, 3]) == pytest.approx(21.0)
+
+
+def test_nearly_clean_latents_do_not_dominate():
+    assert timestep_weights(torch.tensor([0.0, 1.0, 1000.0])).tolist() == pytest.approx([0.3, 1.3, 2.5])
+
+
+def test_stage_2_trains_the_temporal_layers_and_attentions_only(tmp_path):
+    stage1 = UNet3DConditionModel(UNetConfig.from_dict(MODEL))
+    torch.save(stage1.state_dict(), tmp_path / "stage1.pt")
+    model = {**MODEL, "use_motion_module": True, "motion_module_resolutions": (2,)}
+    stage2 = build_unet(
+        recipe(tmp_path, model=model, init_from=str(tmp_path / "stage1.pt"), trainable=["motion_modules", "attentions"])
+    )
+    weights = loss_weights(half_mask(), 8, recipe(tmp_path))
+    loss = unet_loss(
+        stage2, DDIMScheduler.from_config(SCHEDULER), some_batch(1, 3), half_mask()[..., ::8, ::8], weights
+    )
+    with torch.no_grad():  # a fresh network's output layers are zero, which would stop every gradient
+        torch.nn.init.normal_(stage2.conv_out.weight)
+        for name, parameter in stage2.named_parameters():
+            if name.endswith("proj_out.weight"):
+                torch.nn.init.normal_(parameter, std=0.02)
+    loss = unet_loss(
+        stage2, DDIMScheduler.from_config(SCHEDULER), some_batch(1, 3), half_mask()[..., ::8, ::8], weights
+    )
+    loss.backward()
+    reached = {
+        name for name, parameter in stage2.named_parameters() if parameter.grad is not None and parameter.grad.any()
+    }
+    wanted = {name for name, _ in stage2.named_parameters() if "motion_modules" in name or "attentions" in name}
+    # a softmax is blind to one bias for all its keys; these layers have none
+    assert reached == wanted
+
+
+def test_a_stage_that_does_not_fit_is_refused_by_key(tmp_path):
+    weights = UNet3DConditionModel(UNetConfig.from_dict(MODEL)).state_dict()
+    del weights["conv_in.weight"]
+    torch.save(weights, tmp_path / "stage1.pt")
+    with pytest.raises(BadCheckpoint, match=r"conv_in\.weight"):
+        load_stage(UNet3DConditionModel(UNetConfig.from_dict(MODEL)), tmp_path / "stage1.pt")
+
+
+def test_a_batch_is_a_function_of_its_step(tmp_path):
+    sampler = some_sampler(tmp_path, window_frames=3)
+    first, again, other = sampler.batch(4), sampler.batch(4), sampler.batch(5)
+    assert torch.equal(first.target, again.target)
+    assert torch.equal(first.audio, again.audio)
+    assert not torch.equal(first.target, other.target)
+
+
+def test_a_window_hears_its_own_frames_and_keeps_one_reference(tmp_path):
+    batch = some_sampler(tmp_path, window_frames=3, audio_dropout=0.0).batch(0)
+    numbers = batch.target[:, 0, :, 0, 0]
+    assert torch.equal(numbers.diff(dim=1), torch.full((4, 2), 2.0))  # every second frame is cached
+    assert torch.equal(batch.audio[:, :, 0, 0], numbers)
+    assert (batch.reference.diff(dim=2) == 0).all()
+
+
+def some_sampler(tmp_path, **changes) -> WindowSampler:
+    """Two clips whose latents and audio windows all hold the number of their frame."""
+    clips = read_face_clips(save_small_clips(tmp_path / "clips", {"a": 1, "b": 1}, side=8))
+    cached, audio = [], {}
+    for clip in clips:
+        numbers = np.arange(0, clip.num_frames, 2)
+        latents = np.broadcast_to(numbers[:, None, None, None], (len(numbers), 4, 2, 2)).astype(np.float16)
+        path = tmp_path / f"{clip.folder.name}.npz"
+        np.savez(path, frames=numbers, latents=latents, masked=latents)
+        cached.append(LatentClip(path, clip))
+        audio[clip.folder.name] = [torch.arange(clip.num_frames)[:, None, None].expand(-1, 10, 8).half()]
+    return WindowSampler(cached, audio, recipe(tmp_path, batch_size=4, **changes))
