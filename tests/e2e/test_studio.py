@@ -1,0 +1,143 @@
+"""What a visitor does, from the first look to the finished video, in a real browser on the real stack."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.e2e.conftest import Studio
+from worker.job import JobState
+
+expect.set_options(timeout=30_000)  # a busy machine draws a page in seconds
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+JOB_MILLISECONDS = 150_000  # for a clip of 1.2 s, the model's loading included, on a machine that does other things too
+ODD_NAME = "Zoë's “odd” & <b>bold<b> clip 演説.mp4"
+
+
+def choose(page: Page, kind: str, path: Path) -> None:
+    page.set_input_files(f".ls-drop[data-kind={kind}] input", path)
+
+
+def fill_in(page: Page, studio: Studio, video: Path, audio: Path) -> None:
+    """Choose both files and confirm, up to the last click."""
+    page.goto(studio.url)
+    choose(page, "video", video)
+    page.wait_for_selector(".ls-media video, .ls-media img")
+    choose(page, "audio", audio)
+    page.wait_for_selector(".ls-media audio")
+    page.get_by_text("has agreed to it").click()
+
+
+def start(page: Page) -> None:
+    page.get_by_role("button", name="Create the video").click()
+    page.wait_for_url(re.compile(r"/job\?id=[0-9a-f]{32}$"))
+
+
+def probe(path: Path) -> dict:
+    command = ["ffprobe", "-v", "error", "-show_streams", "-show_format", "-of", "json", str(path)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, timeout=30).stdout)
+
+
+def test_a_video_is_made_watched_and_downloaded(studio: Studio, visitor: BrowserContext, media: Path, tmp_path: Path):
+    video = shutil.copy(media / "face.mp4", tmp_path / ODD_NAME)
+    page = visitor.new_page()
+    fill_in(page, studio, video, media / "speech.wav")
+    start(page)
+    expect(page.locator("h1")).to_have_text(ODD_NAME)
+
+    page.wait_for_selector(".ls-bar, .ls-compare", timeout=60_000)
+    page.reload()  # in the middle
+    expect(page.locator("h1")).to_have_text(ODD_NAME)
+    page.wait_for_selector(".ls-compare", timeout=JOB_MILLISECONDS)
+
+    page.wait_for_function("document.querySelector('video.ls-after').readyState >= 2")
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.querySelector('video.ls-after').currentTime > 0.3")
+    for name in ("ls-before", "ls-after"):
+        assert page.evaluate(f"document.querySelector('video.{name}').videoWidth") == 360
+    off = "Math.abs(document.querySelector('.ls-before').currentTime - document.querySelector('.ls-after').currentTime)"
+    assert page.evaluate(off) < 0.5
+
+    with page.expect_download() as download:
+        page.get_by_text("Download the video").click()
+    assert download.value.suggested_filename == "Zoë's “odd” & _b_bold_b_ clip 演説 (lip-synced).mp4"
+    download.value.save_as(tmp_path / "result.mp4")
+    facts = probe(tmp_path / "result.mp4")
+    assert sorted(stream["codec_type"] for stream in facts["streams"]) == ["audio", "video"]
+    assert float(facts["format"]["duration"]) == pytest.approx(1.2, abs=0.1)
+
+
+def test_another_browser_with_the_link_may_watch_but_not_change(
+    studio: Studio, visitor: BrowserContext, chromium, media: Path
+):
+    page = visitor.new_page()
+    fill_in(page, studio, media / "face.png", media / "speech.wav")  # a picture is a video, too
+    start(page)
+    friend = chromium.new_context()
+    theirs = friend.new_page()
+    theirs.goto(page.url)
+    expect(theirs.locator("h1")).to_have_text("face.png")
+    expect(theirs.get_by_text("started in another browser")).to_be_visible()
+    expect(theirs.get_by_role("button", name="Cancel")).to_have_count(0)
+    theirs.goto(f"{studio.url}/jobs")
+    expect(theirs.get_by_text("No videos yet")).to_be_visible()
+    friend.close()
+    page.wait_for_selector(".ls-compare", timeout=JOB_MILLISECONDS)
+    expect(page.locator("img.ls-before")).to_be_visible()
+
+
+def test_a_restarted_browser_finds_its_videos_again_and_can_cancel(
+    studio: Studio, visitor: BrowserContext, chromium, media: Path
+):
+    page = visitor.new_page()
+    fill_in(page, studio, media / "face.mp4", media / "long.wav")
+    expect(page.get_by_text("longer than the video")).to_be_visible()
+    start(page)
+    job_id = studio.job_id(page)
+    again = chromium.new_context(storage_state=visitor.storage_state())
+    page = again.new_page()
+    page.goto(f"{studio.url}/jobs")
+    page.get_by_role("link", name="Open").click()
+    page.wait_for_selector(".ls-bar", timeout=60_000)
+    asked = time.monotonic()
+    page.get_by_role("button", name="Cancel").click()
+    while studio.queue.read(job_id).state is not JobState.CANCELLED:
+        assert time.monotonic() - asked < 10
+        time.sleep(0.1)
+    expect(page.get_by_text("This video was cancelled")).to_be_visible()
+
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Yes, delete it").click()
+    expect(page.get_by_text("No videos yet")).to_be_visible()
+    assert not (studio.logs / "jobs" / job_id).exists()
+    again.close()
+
+
+def test_a_file_that_is_no_video_is_refused_at_once_in_plain_words(
+    studio: Studio, visitor: BrowserContext, media: Path
+):
+    page = visitor.new_page()
+    page.goto(studio.url)
+    choose(page, "video", media / "letter.mp4")
+    message = page.locator(".ls-drop[data-kind=video] .ls-drop-message")
+    expect(message).to_contain_text("letter.mp4")
+    expect(message).to_contain_text("Please choose another file.")
+    expect(page.get_by_role("button", name="Create the video")).to_be_disabled()
+    choose(page, "video", media / "face.mp4")  # the same zone takes a good one afterwards
+    page.wait_for_selector(".ls-media video")
+    page.reload()
+    page.wait_for_selector(".ls-media video")
+
+
+def test_a_deep_link_is_drawn_whole_for_the_first_visitor(studio: Studio, visitor: BrowserContext):
+    page = visitor.new_page()
+    page.goto(f"{studio.url}/about")
+    expect(page.get_by_test_id("stTopNavLink")).to_have_count(3)
+    expect(page.get_by_text("Consent comes first")).to_be_visible()
