@@ -14,19 +14,19 @@ setup-dev:  ## the same and what tests and checks need
 	@scripts/setup.sh dev
 
 demo: setup  ## send the bundled sample through the real queue; leaves outputs/demo.mp4
-	@$(PYTHON) scripts/stack.py demo
+	@$(PYTHON) -m scripts.demo
 
 app: setup  ## Redis, worker and page on http://localhost:8501; Ctrl-C stops all
-	@$(PYTHON) scripts/stack.py app
+	@$(PYTHON) -m scripts.app app
 
 services: setup  ## Redis and worker in the background, for a page or a command line of your own
-	@$(PYTHON) scripts/stack.py services
+	@$(PYTHON) -m scripts.app services
 
 stop:  ## stop what demo, app or services left running
-	@$(PYTHON) scripts/stack.py stop
+	@$(PYTHON) -m scripts.app stop
 
 sample: setup-dev  ## make samples/ anew
-	$(PYTHON) scripts/make_sample.py
+	$(PYTHON) -m scripts.make_sample
 
 test: setup-dev  ## all tests (under 15 minutes on 2 cores)
 	$(PYTHON) -m pytest

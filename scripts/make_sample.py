@@ -75,8 +75,8 @@ def camera(seconds: float) -> np.ndarray:
     swing = 2 * np.pi * seconds / SECONDS
     centre = FACE_CENTRE[0] + 5 * np.sin(swing), FACE_CENTRE[1] + 10 + 3 * np.sin(2 * swing + 0.5)
     zoom = SIDE / SHOWN * (1.03 - 0.03 * np.cos(swing))
-    matrix = cv2.getRotationMatrix2D(centre, 1.5 * np.sin(swing + 1.0), zoom)
-    matrix[:, 2] += SIDE / 2 - np.array(centre)
+    matrix: np.ndarray = cv2.getRotationMatrix2D(centre, 1.5 * np.sin(swing + 1.0), zoom)
+    matrix[:, 2] += (SIDE / 2 - centre[0], SIDE / 2 - centre[1])
     return matrix
 
 

@@ -1,0 +1,1 @@
+"""What the Makefile starts: set-up, the stack (Redis, worker, page), the demo, the sample."""
