@@ -43,8 +43,9 @@ types: setup-dev
 format: setup-dev  ## let ruff order imports and mend what it can
 	$(PYTHON) -m ruff check --fix .
 
-bench: setup-dev  ## measure; figures go to outputs/benchmarks
-	$(PYTHON) -m benchmarks
+bench: setup-dev  ## measure memory and window joins on the sample
+	$(PYTHON) -m benchmarks.streaming_memory samples/sample.mp4 samples/sample.wav
+	$(PYTHON) -m benchmarks.window_joins samples/sample.mp4 samples/sample.wav
 
 lock: setup-dev  ## write constraints.txt from what .venv holds
 	scripts/lock.sh
