@@ -1,6 +1,8 @@
 """Media in and out of job folders, as browsers ask for them."""
 
+import socket
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -94,6 +96,22 @@ def test_a_file_past_the_limit_is_refused_whether_or_not_it_says_so(browser, fol
     assert put(browser, b"0" * 1_000_001).status == 413
     assert put(browser, iter([b"0" * 600_000] * 2)).status == 413
     assert not list(folder.path.glob("*.part"))
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(browser, folder):
+    with socket.create_connection(("127.0.0.1", browser.port)) as connection:
+        head = f"PUT /files/{JOB_ID}/video?name=a.mp4 HTTP/1.1\r\nHost: x\r\nCookie: {browser.cookie}\r\n"
+        connection.sendall(f"{head}Content-Length: 500000\r\n\r\n".encode() + b"0" * 100_000)
+        wait_until(lambda: any(folder.path.glob("*.part")))
+    wait_until(lambda: not any(folder.path.glob("*.part")))
+    assert folder.input("video") is None
+
+
+def wait_until(condition, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_only_the_browser_that_opened_a_draft_may_put_files_into_it(browser, folder, clip):
