@@ -117,7 +117,9 @@ class _Attempt:
 
     def _is_cancelled(self) -> bool:
         job = self._bench.queue.store.find(self._job.id)
-        return job is None or job.cancel_asked or job.attempt != self._job.attempt
+        if job is None or job.state is not JobState.RUNNING or job.attempt != self._job.attempt:
+            return True  # deleted, or taken away because this worker seemed lost
+        return job.cancel_asked
 
 
 def _claim(bench: Workbench, job_id: str, attempt: int) -> LipSyncJob | None:
