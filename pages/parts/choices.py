@@ -38,29 +38,29 @@ class Lengths:
 
 
 def ask_model() -> BundleInfo | None:
-    """Let the user choose among the models that are here, and say how to get the others; None if there is none."""
-    bundles = list_bundles(settings().model_cache_dir)
-    here = [bundle for bundle in bundles if bundle.is_available]
-    elsewhere = [bundle for bundle in bundles if not bundle.is_available]
-    model = None
-    if here:
-        names = [bundle.name for bundle in here]
-        default = names.index(settings().default_model) if settings().default_model in names else 0
-        model = st.radio(
-            "Model",
-            here,
-            index=default,
-            format_func=lambda bundle: bundle.title,
-            captions=[f"{bundle.description} {bundle.resolution} × {bundle.resolution} pixels." for bundle in here],
-            key="model",
-        )
-    else:
+    """Let the user choose among the models that are on this machine; None if there is none."""
+    here = [bundle for bundle in list_bundles(settings().model_cache_dir) if bundle.is_available]
+    if not here:
         st.error("No model is installed on this machine yet.", icon=":material/error:")
+        return None
+    names = [bundle.name for bundle in here]
+    return st.radio(
+        "Model",
+        here,
+        index=names.index(settings().default_model) if settings().default_model in names else 0,
+        format_func=lambda bundle: bundle.title,
+        captions=[f"{bundle.description} {bundle.resolution} × {bundle.resolution} pixels." for bundle in here],
+        key="model",
+    )
+
+
+def show_more_models() -> None:
+    """Say which models there are elsewhere, and how to get them."""
+    elsewhere = [bundle for bundle in list_bundles(settings().model_cache_dir) if not bundle.is_available]
     if elsewhere:
         with st.expander("More models", icon=":material/download:"):
             for bundle in elsewhere:
                 _explain_download(bundle)
-    return model
 
 
 def _explain_download(bundle: BundleInfo) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 from latentsync_core.bundle_catalog import BundleInfo
 from latentsync_core.errors import LipSyncError
 from latentsync_core.options import LipSyncOptions
-from pages.parts.choices import ask_advanced, ask_lengths, ask_model
+from pages.parts.choices import ask_advanced, ask_lengths, ask_model, show_more_models
 from pages.parts.components import file_drop
 from pages.parts.markup import card_title, input_preview, page_head
 from pages.parts.owner import current_owner
@@ -51,6 +51,7 @@ def show_new_video() -> None:
         model = ask_model()
         lengths = ask_lengths(video, audio)
         options = ask_advanced(model, lengths) if model else None
+        show_more_models()
     _show_start(draft, video, audio, model, options)
 
 
