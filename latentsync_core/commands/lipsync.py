@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
+from latentsync_core.media.probe import probe_media
 from latentsync_core.options import AudioLonger, AudioShorter, FaceBackend, LipSyncOptions
 from latentsync_core.progress import Progress
 from latentsync_core.report import LipSyncReport
@@ -69,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         face=arguments.face,
         face_backend=arguments.face_backend,
     )
+    probe_media(arguments.video).require_video()  # a wrong file is told at once, not after the models are loaded
+    probe_media(arguments.audio).require_audio()
     console = Console(stderr=True, quiet=arguments.quiet)
     with _progress_bar(console) as bar:
         task = bar.add_task(STAGE_NAMES["load"], total=None)
