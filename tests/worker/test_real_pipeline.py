@@ -73,11 +73,11 @@ def test_a_real_run_obeys_a_cancel_and_leaves_its_process_warm(real: RealService
 
 
 def test_a_real_job_runs_through_the_queue_even_if_its_child_is_killed_after_a_segment(real: RealService):
-    job = real.submit(steps=6)
-    wait_until(lambda: real.queue.read(job.id).progress.segments_done >= 1, 240)
+    job = real.submit(steps=2)
+    wait_until(lambda: real.queue.read(job.id).progress.segments_done >= 1, 400)
     assert real.child is not None
     os.kill(real.child, signal.SIGKILL)
-    done = wait_for_state(real.queue, job, JobState.FINISHED, JobState.FAILED, JobState.CANCELLED, seconds=240)
+    done = wait_for_state(real.queue, job, JobState.FINISHED, JobState.FAILED, JobState.CANCELLED, seconds=400)
     assert done.state is JobState.FINISHED, done.message
     folder = real.queue.folder(job.id)
     report = json.loads(folder.report.read_text(encoding="utf-8"))
