@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     sweep_interval: float = Field(default=900.0, gt=0)  # a worker sweeps this often
 
     # patience
-    cancel_grace: float = Field(default=2.0, gt=0)  # for the child to obey before it is killed
+    cancel_grace: float = Field(default=1.8, gt=0)  # for the child to obey before it is killed
     child_start_timeout: float = Field(default=120.0, gt=0)  # until the child says it is there
     child_silence_timeout: float = Field(default=120.0, gt=0)  # without a heartbeat: the child hangs
     stall_timeout: float = Field(default=300.0, gt=0)  # without progress in one stage
