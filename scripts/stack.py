@@ -1,8 +1,8 @@
 """The studio's processes on one machine: a private Redis, a worker, the page; started in order, stopped in reverse.
 
 A private Redis is started only if none is configured by LIPSYNC_REDIS_URL; it listens on a Unix socket that nobody
-else on the machine can open. What runs is written down in a run folder (`.run/`), so that a second call finds it and `make stop`
-ends it. Outputs of the processes go to log files there.
+else on the machine can open. What runs is written down in a run folder (`.run/`), so that a second call finds it and
+`make stop` ends it. Outputs of the processes go to log files there.
 """
 
 import fcntl
