@@ -90,8 +90,9 @@ class Trainer:
             losses_of_next_batch: the losses by name, scalars; "total" is what is minimised.
             on_checkpoint: called after every checkpoint, the last one included.
         """
+        self._run_dir.mkdir(parents=True, exist_ok=True)
         start = last_save = time.monotonic()
-        means: dict[str, float] = {}
+        recent: list[dict[str, float]] = []
         while True:
             seconds = self._seconds_before + time.monotonic() - start
             progress = self._schedule.progress(self.step, seconds)
@@ -104,11 +105,10 @@ class Trainer:
                 return
             losses = losses_of_next_batch()
             self._update(losses["total"], self._schedule.rate(self.step, progress))
-            for name, value in losses.items():
-                means[name] = means.get(name, 0.0) + value.item() / LOG_EVERY
+            recent.append({name: value.item() for name, value in losses.items()})
             if self.step % LOG_EVERY == 0:
-                self._write_curve(seconds, means)
-                means = {}
+                self._write_curve(seconds, recent)
+                recent = []
 
     def _update(self, loss: Tensor, rate: float) -> None:
         for group in self._optimizer.param_groups:
@@ -129,7 +129,8 @@ class Trainer:
         }
         save_checkpoint(self._run_dir / "checkpoints", self.step, state, keep=1)
 
-    def _write_curve(self, seconds: float, means: dict[str, float]) -> None:
+    def _write_curve(self, seconds: float, recent: list[dict[str, float]]) -> None:
+        means = {name: sum(losses[name] for losses in recent) / len(recent) for name in recent[0]}
         path = self._run_dir / "losses.csv"
         is_new = not path.exists()
         with path.open("a", newline="") as file:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from latentsync_core.errors import BadOption
+from latentsync_core.training.export_bundle import BundleRecipe
 from latentsync_core.training.recipe import build_config, read_recipe
 from latentsync_core.training.train_audio_encoder import AudioRecipe
 from latentsync_core.training.train_unet import UNetRecipe
@@ -57,6 +58,7 @@ def test_an_override_without_a_value_is_refused(tmp_path):
         ("mini_audio", AudioRecipe),
         ("mini_unet_stage1", UNetRecipe),
         ("mini_unet_stage2", UNetRecipe),
+        ("mini_bundle", BundleRecipe),
     ],
 )
 def test_the_shipped_recipes_are_valid(name, kind):
