@@ -14,7 +14,7 @@ from urllib.error import URLError
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from skimage import data
 
 from tests.conftest import run_ffmpeg
@@ -28,7 +28,9 @@ CHROMIUM_ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
-SECONDS_TO_START = 90.0  # torch and the model take their time on a busy machine
+SECONDS_TO_START = 120.0  # torch and the model take their time on a busy machine
+PATIENCE_MILLISECONDS = 90_000  # so does a browser; on an idle one a page is there within two seconds
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,21 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def visitor(chromium: Browser) -> Iterator[BrowserContext]:
-    """A browser of one person, with cookies of its own."""
+    """A browser of one person, with cookies (and Streamlit's many files in its cache) of its own."""
     context = chromium.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
     yield context
     context.close()
+
+
+@pytest.fixture
+def page(visitor: BrowserContext) -> Iterator[Page]:
+    """A tab of the visitor's."""
+    page = visitor.new_page()
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="session")
