@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -27,20 +27,20 @@ from latentsync_core.face.paste_back import paste_face
 from latentsync_core.face_analysis import FaceAnalysis
 from latentsync_core.frame_supply import Crop, FrameSupply, SuppliedFrame, frame_states, gather_blocks
 from latentsync_core.media.audio import SAMPLE_RATE, read_speech
-from latentsync_core.media.color import is_hdr, result_tags
-from latentsync_core.media.frame_grid import FrameGrid, read_frame_grid
+from latentsync_core.media.frame_grid import read_frame_grid
 from latentsync_core.media.mux import join_segments
-from latentsync_core.media.probe import MediaInfo, MediaLimits, probe_media
+from latentsync_core.media.probe import MediaLimits, probe_media
 from latentsync_core.media.video_reader import VideoReader
-from latentsync_core.media.video_writer import VideoWriter, even_size
+from latentsync_core.media.video_writer import even_size
 from latentsync_core.mouth_generator import Denoising, MouthGenerator, blend_lead
 from latentsync_core.options import LipSyncOptions
 from latentsync_core.progress import Progress, ProgressCallback, Stage, ignore_progress
 from latentsync_core.report import LipSyncReport
-from latentsync_core.segments import SegmentFolder, SegmentWriter, describe_file
+from latentsync_core.run_inputs import RunInputs
+from latentsync_core.segments import SegmentFolder, SegmentWriter
 from latentsync_core.stage_clock import MIB, MemoryWatch, StageClock
 from latentsync_core.streaming import BackgroundSink, Prefetcher
-from latentsync_core.timeline import Timeline, plan_timeline, segments_of
+from latentsync_core.timeline import plan_timeline, segments_of
 from latentsync_core.windows import Block, phases_of, plan_blocks
 
 logger = logging.getLogger(__name__)
@@ -49,18 +49,7 @@ DEFAULT_OPTIONS, DEFAULT_LIMITS = LipSyncOptions(), MediaLimits()
 SEGMENT_SECONDS = 4.0
 WINDOW_OVERLAP = 4  # frames of a window shared with the next one; measured in benchmarks/window_joins.py
 QUEUE_BYTES = 128 * 2**20  # of pictures waiting between two threads
-MIN_QUEUE, MAX_QUEUE = 4, 16  # frames
-
-
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """What a run works on, all of it known before the first frame is decoded."""
-
-    source: MediaInfo
-    sound: MediaInfo
-    grid: FrameGrid
-    timeline: Timeline
-    features: torch.Tensor
+MIN_QUEUE, MAX_QUEUE = 4, 8  # frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +127,7 @@ class LipSyncPipeline:
             run.work(video, audio, out, work_dir)
         run.report.seconds_total = round(time.perf_counter() - start, 3)
         run.report.peak_host_memory_mib = round(memory.peak_mib, 1)
+        logger.info("%d frames in %.1f s: %s", run.report.frames, run.report.seconds_total, out.name)
         return run.report
 
 
@@ -164,7 +154,7 @@ class _Run:
         inputs = self._read_inputs(video, audio)
         timeline = inputs.timeline
         plan = segments_of(timeline.num_frames, timeline.fps, SEGMENT_SECONDS)
-        folder = SegmentFolder(work_dir, plan, self._facts(inputs))
+        folder = SegmentFolder(work_dir, plan, inputs.facts(self._bundle, self._options, self._denoising))
         self._segments_done = folder.num_resumed
         self._make_segments(inputs, folder)
         self._tell("finish", timeline.num_frames)
@@ -177,7 +167,7 @@ class _Run:
             peak = torch.cuda.max_memory_allocated(self._bundle.device)
             self.report.peak_device_memory_mib = round(peak / MIB, 1)
 
-    def _read_inputs(self, video: Path, audio: Path) -> Inputs:
+    def _read_inputs(self, video: Path, audio: Path) -> RunInputs:
         self._tell("probe")
         with self._clock.measure("probe"):
             source, sound = probe_media(video, self._limits), probe_media(audio, self._limits)
@@ -193,22 +183,11 @@ class _Run:
         )
         self._frames_total = timeline.num_frames
         self.report.frames, self.report.fps = timeline.num_frames, float(timeline.fps)
-        self.report.warnings += _warnings_about(source, grid)
-        return Inputs(source, sound, grid, timeline, features)
+        inputs = RunInputs(source, sound, grid, timeline, features)
+        self.report.warnings += inputs.warnings()
+        return inputs
 
-    def _facts(self, inputs: Inputs) -> dict[str, object]:
-        """Everything the frames depend on, for SegmentFolder."""
-        return {
-            "video": describe_file(inputs.source.path),
-            "audio": describe_file(inputs.sound.path),
-            "options": self._options.to_dict(),
-            "denoising": asdict(self._denoising),
-            "bundle": asdict(self._bundle.config),
-            "device": [self._bundle.device.type, str(self._bundle.dtype)],
-            "torch": torch.__version__,
-        }
-
-    def _make_segments(self, inputs: Inputs, folder: SegmentFolder) -> None:
+    def _make_segments(self, inputs: RunInputs, folder: SegmentFolder) -> None:
         timeline, config = inputs.timeline, self._bundle.config
         phases = phases_of(timeline.fps, config.video_fps)
         looked_at = 1 + max(timeline.sources[: timeline.num_spoken])
@@ -223,11 +202,12 @@ class _Run:
             frames = supply.frames_of(blocks, folder.first_missing_frame)
             queue_length = min(max(QUEUE_BYTES // (reader.width * reader.height * 3), MIN_QUEUE), MAX_QUEUE)
             waiting = self._waiting_for(analysis)
-            # Entered in the order in which they must end: leaving stops the analysis first, which frees the supply.
-            writer = SegmentWriter(folder, _opener(inputs, (reader.width, reader.height)))
+            # Left in the opposite order: what a thread may be waiting for is stopped before the thread itself.
+            writer = SegmentWriter(folder, inputs.writer_opener((reader.width, reader.height)))
             stack.callback(writer.abort)
             sink = stack.enter_context(BackgroundSink(self._composer(writer), queue_length, waiting))
             supplied = stack.enter_context(Prefetcher(frames, queue_length, waiting))
+            stack.callback(reader.stop)
             stack.enter_context(analysis)
             self._generate(inputs, supplied, phases, folder.first_missing_frame, sink)
         self.report.frames_with_face = supply.frames_with_face
@@ -238,7 +218,7 @@ class _Run:
 
     def _generate(
         self,
-        inputs: Inputs,
+        inputs: RunInputs,
         supplied: Iterable[SuppliedFrame],
         phases: int,
         first_needed: int,
@@ -309,27 +289,3 @@ class _Run:
     def _tell(self, stage: Stage, frames_done: int = 0) -> None:
         self._last = Progress(stage, min(frames_done, self._frames_total), self._frames_total, self._segments_done)
         self._on_progress(self._last)
-
-
-def _opener(inputs: Inputs, size: tuple[int, int]) -> Callable[[Path], VideoWriter]:
-    video = inputs.source.require_video()
-
-    def open_writer(path: Path) -> VideoWriter:
-        return VideoWriter(path, size, inputs.timeline.fps, result_tags(video), video.sample_aspect_ratio)
-
-    return open_writer
-
-
-def _warnings_about(source: MediaInfo, grid: FrameGrid) -> list[str]:
-    """Say where the result differs from the source by necessity."""
-    video = source.require_video()
-    warnings = []
-    if is_hdr(video):
-        warnings.append("the source is HDR; the result is tone-mapped to standard range (BT.709)")
-    if "10" in video.pix_fmt or "12" in video.pix_fmt:
-        warnings.append(f"the source has more than 8 bits per colour ({video.pix_fmt}); the result has 8")
-    if grid.is_resampled:
-        warnings.append(f"the source has a variable or unusual frame rate; the result has {float(grid.fps):.3f} fps")
-    if even_size(video.width, video.height) != (video.width, video.height):
-        warnings.append("H.264 needs even sides; the last column or row of the odd-sized source is doubled")
-    return warnings

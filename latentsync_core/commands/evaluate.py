@@ -12,6 +12,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--model", default="mini")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--pairs", type=int, default=12, help="cross-driven pairs")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each sound at most, up to 60")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--seed", type=int, default=1247)
@@ -29,7 +30,9 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 
     pipeline = LipSyncPipeline.from_bundle(arguments.model, device=arguments.device)
     options = LipSyncOptions(steps=arguments.steps, guidance=arguments.guidance, seed=arguments.seed)
-    means = run_held_out_study(pipeline, arguments.data_dir, arguments.out_dir, arguments.pairs, options)
+    means = run_held_out_study(
+        pipeline, arguments.data_dir, arguments.out_dir, arguments.pairs, options, min(60.0, arguments.seconds)
+    )
     table = Table("measure", "mean")
     for name, value in means.items():
         table.add_row(name, f"{value:.3f}")

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import get_args
 
@@ -9,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
+from latentsync_core.commands.quiet import native_stderr_silenced
 from latentsync_core.media.probe import probe_media
 from latentsync_core.options import AudioLonger, AudioShorter, FaceBackend, LipSyncOptions
 from latentsync_core.progress import Progress
@@ -72,7 +75,17 @@ def run(arguments: argparse.Namespace) -> int:
     )
     probe_media(arguments.video).require_video()  # a wrong file is told at once, not after the models are loaded
     probe_media(arguments.audio).require_audio()
-    console = Console(stderr=True, quiet=arguments.quiet)
+    with nullcontext() if arguments.verbose else native_stderr_silenced():
+        console = Console(stderr=True, quiet=arguments.quiet)
+        report = _run_with_bar(arguments, options, console)
+    if arguments.report is not None:
+        report.write(arguments.report)
+    if not arguments.quiet:
+        sys.stderr.write(_summary(report, arguments.out) + "\n")
+    return 0
+
+
+def _run_with_bar(arguments: argparse.Namespace, options: LipSyncOptions, console: Console) -> LipSyncReport:
     with _progress_bar(console) as bar:
         task = bar.add_task(STAGE_NAMES["load"], total=None)
 
@@ -85,13 +98,9 @@ def run(arguments: argparse.Namespace) -> int:
         from latentsync_core.pipeline import LipSyncPipeline  # here: loading torch takes seconds
 
         pipeline = LipSyncPipeline.from_bundle(arguments.model, device=arguments.device)
-        report = pipeline.run(
+        return pipeline.run(
             arguments.video, arguments.audio, arguments.out, options, work_dir=arguments.work_dir, on_progress=show
         )
-    if arguments.report is not None:
-        report.write(arguments.report)
-    console.print(_summary(report, arguments.out), highlight=False, markup=False)
-    return 0
 
 
 def _progress_bar(console: Console) -> ProgressBar:

@@ -6,6 +6,7 @@ picture before it, as a player does, and counted.
 """
 
 import logging
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from types import TracebackType
@@ -24,6 +25,7 @@ from latentsync_core.media.ffmpeg import shown
 from latentsync_core.media.frame_grid import FrameGrid
 from latentsync_core.media.opening import open_video
 from latentsync_core.media.probe import PICTURE_FORMATS, MediaInfo, VideoInfo
+from latentsync_core.streaming import Stopped
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ ACCURATE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FU
 
 
 class VideoReader:
-    """Reads frames of one source; open it with `with`, use it from one thread.
+    """Reads frames of one source; open it with `with`, use it from one thread (`stop` may come from another).
 
     Attributes:
         width, height: of every frame that `read` gives.
@@ -46,6 +48,7 @@ class VideoReader:
         self._info, self._grid = info, grid
         self._video = info.require_video()
         self.num_held = 0
+        self._is_stopped = threading.Event()
         self._picture = _load_picture(info) if self._video.is_picture else None
         self._convert = _Converter(self._video)
         if self._picture is not None:
@@ -70,6 +73,7 @@ class VideoReader:
 
         Raises:
             UnreadableMedia: if not a single frame can be decoded.
+            Stopped: if `stop` was called meanwhile.
         """
         if self._picture is not None:
             for _ in range(start, stop):
@@ -88,6 +92,10 @@ class VideoReader:
             elif coming is None and not self._grid.is_resampled:
                 self.num_held += 1
             yield last[1]
+
+    def stop(self) -> None:
+        """End a read that is under way, at the next frame, by raising Stopped there."""
+        self._is_stopped.set()
 
     def _ticks(self, number: int) -> int:
         """The middle of a frame's interval in units of the stream's time base."""
@@ -152,6 +160,8 @@ class VideoReader:
             except av.error.FFmpegError as error:
                 logger.warning("%s: a damaged packet is left out: %s", self._info.path.name, error)
                 continue
+            if self._is_stopped.is_set():
+                raise Stopped
             for frame in frames:
                 if isinstance(frame, VideoFrame) and (frame.pts is not None or frame.dts is not None):
                     yield frame
