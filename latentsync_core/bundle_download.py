@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from huggingface_hub.file_download import HfFileMetadata
+from huggingface_hub import get_hf_file_metadata, hf_hub_url
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.file_download import HfFileMetadata, http_get
+from huggingface_hub.utils import build_hf_headers
 from tqdm import tqdm
 
 from latentsync_core.bundle_catalog import (
@@ -77,8 +78,8 @@ def download_bundle(
         _check_space(name, cache_dir, sum(sizes))
         for index, (file, fact) in enumerate(zip(files, facts, strict=True)):
             meter = _Meter(file.path, sum(sizes[:index]), sum(sizes), on_progress)
-            _fetch(file, fact, cache_dir, meter, endpoint)
-    except (httpx2.HTTPError, HfHubHTTPError, LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+            _fetch(file, fact, cache_dir, meter)
+    except (httpx2.HTTPError, HfHubHTTPError, OSError) as error:
         raise BundleNotFound(
             f"{name} could not be downloaded: {endpoint or 'huggingface.co'} cannot be reached or refused ({error}). "
             f"Check the network and start the download again; it goes on where it stopped. "
@@ -91,27 +92,33 @@ def _metadata(file: HubFile, endpoint: str | None) -> HfFileMetadata:
     return get_hf_file_metadata(url, timeout=CONNECT_TIMEOUT_S, endpoint=endpoint)
 
 
-def _fetch(file: HubFile, fact: HfFileMetadata, cache_dir: Path, meter: "_Meter", endpoint: str | None) -> None:
-    """Download one file at the revision the hub stated, check it, and mark it as checked."""
+def _fetch(file: HubFile, fact: HfFileMetadata, cache_dir: Path, meter: "_Meter") -> None:
+    """Download one file at the revision the hub stated, check it, and mark it as checked.
+
+    `hf_hub_download` throws a broken download away, so the part that has arrived is kept here, under the name of
+    what the whole is to be.
+    """
     logger.info("downloading %s from %s", file.path, file.repository)
-    path = file.local_path(cache_dir)
-    hf_hub_download(
-        file.repository,
-        file.path,
-        revision=fact.commit_hash,
-        local_dir=cache_dir / file.repository.replace("/", "--"),
-        etag_timeout=CONNECT_TIMEOUT_S,
-        tqdm_class=meter.bar_class(),
-        endpoint=endpoint,
-    )
-    expected = (fact.etag or "").strip('"')
-    found = _checksum(path, expected)
+    path, expected = file.local_path(cache_dir), (fact.etag or "").strip('"')
+    partial = path.with_name(f"{path.name}.{expected[:16]}.partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    with partial.open("ab") as stream:
+        http_get(
+            fact.location,
+            stream,
+            resume_size=stream.tell(),
+            expected_size=fact.size,
+            headers=build_hf_headers(token=False),
+            tqdm_class=meter.bar_class(),
+        )
+    found = _checksum(partial, expected)
     if found != expected:
-        path.unlink()
+        partial.unlink()
         raise BadCheckpoint(
             f"{path.name} of {file.repository} arrived damaged (checksum {found}, the hub states {expected}); "
             "it was removed, download it again"
         )
+    partial.replace(path)
     marker = {"size": path.stat().st_size, "checksum": found, "revision": fact.commit_hash}
     path.with_name(path.name + VERIFIED_SUFFIX).write_text(json.dumps(marker) + "\n", encoding="utf-8")
 

@@ -47,12 +47,12 @@ def test_the_mel_filters_are_slaneys(n_fft: int, low: float, high: float):
 
 def test_padding_before_the_normalisation_would_be_heard_differently():
     """Why transformers' own extractor cannot be used with the published checkpoints."""
-    sound = seeded_sound("synthetic_3s")
+    sound = seeded_sound("synthetic_3s")[:40_000]  # it ends aloud
     ours = whisper_log_mel(sound).numpy()
     extractor = WhisperFeatureExtractor()
     theirs = extractor(sound.numpy(), sampling_rate=16000, return_tensors="np")["input_features"][0]
-    np.testing.assert_allclose(theirs[:, 5:290], ours[:, 5:290], atol=1e-3)  # the same away from the edges
-    assert np.abs(theirs[:, :300] - ours).max() > 0.01  # the last frames hear the padding
+    np.testing.assert_allclose(theirs[:, 5:240], ours[:, 5:240], atol=1e-3)  # the same away from the edges
+    assert np.abs(theirs[:, :250] - ours).max() > 0.01  # the last frames hear the padding
     assert theirs[:, 400:].max() < -0.3  # and silence is not 0.0
 
 
