@@ -93,7 +93,7 @@ install_requirements() {
 
 mkdir -p .run
 mapfile -t packages < <(missing_packages)
-fingerprint=$(cat requirements.txt requirements-dev.txt constraints.txt | sha256sum | cut -d' ' -f1)
+fingerprint=$(cat requirements*.txt constraints.txt | sha256sum | cut -d' ' -f1)
 stamp=.venv/.set-up-$profile
 is_installed() { [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ]; }
 

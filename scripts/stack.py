@@ -88,7 +88,11 @@ class Stack:
         self._start("worker", [sys.executable, "-m", "worker"], self._worker_is_there)
 
     def start_page(self, port: int) -> None:
-        """Start the page on a port of this machine and wait until it answers."""
+        """Start the page on a port of this machine and wait until it answers.
+
+        Only this machine can open it, unless STREAMLIT_SERVER_ADDRESS says otherwise.
+        """
+        self.environment.setdefault("STREAMLIT_SERVER_ADDRESS", "127.0.0.1")
         self._start(
             "page",
             [
