@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from latentsync_core.audio.log_mel import whisper_log_mel
 
 NUM_MELS = 80
+SHAPE_GAIN = 3.0  # of the lip shape within a state, so that the U-Net finds it among the hidden channels
 
 
 class DilatedBlock(nn.Module):
@@ -72,7 +73,7 @@ class MelAudioEncoder(ModelMixin, ConfigMixin):
         """(B, 80, 2 T) log-mel at 100 per second -> (B, T, D) states at 50 per second, the lip shape last."""
         hidden = self.blocks(self.stem(log_mel))
         hidden = self.norm(rearrange(hidden, "b c t -> b t c"))
-        return torch.cat([hidden, self.head(hidden)], dim=-1)
+        return torch.cat([hidden, SHAPE_GAIN * self.head(hidden)], dim=-1)
 
     @torch.no_grad()
     def encode(self, pcm: Tensor) -> Tensor:

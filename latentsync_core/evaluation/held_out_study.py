@@ -8,19 +8,28 @@ import csv
 import json
 import logging
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import soundfile
+from numpy.typing import NDArray
 
 from latentsync_core.evaluation.contact_sheet import write_contact_sheet
 from latentsync_core.evaluation.face_clip import MeasuredClip, measure_clip
 from latentsync_core.evaluation.mouth_sync import best_lag_correlation, spread_ratio
 from latentsync_core.evaluation.picture_quality import lower_face_psnr, lower_face_ssim, sharpness_ratio
 from latentsync_core.face.mediapipe_backend import MediapipeBackend
+from latentsync_core.media.audio import SAMPLE_RATE, read_speech
+from latentsync_core.media.probe import probe_media
 from latentsync_core.options import LipSyncOptions
 from latentsync_core.pipeline import LipSyncPipeline
+from latentsync_core.timeline import plan_timeline
 
 log = logging.getLogger(__name__)
+
+RESULT_FRAMES_AT_MOST = 25 * 60
 
 
 @dataclass(frozen=True)
@@ -64,25 +73,39 @@ def choose_pairs(clips: list[Path], count: int) -> list[tuple[Path, Path]]:
 
 
 def run_held_out_study(
-    pipeline: LipSyncPipeline, data_dir: Path, out_dir: Path, num_pairs: int, options: LipSyncOptions
+    pipeline: LipSyncPipeline,
+    data_dir: Path,
+    out_dir: Path,
+    num_pairs: int,
+    options: LipSyncOptions,
+    max_seconds: float = 60.0,
 ) -> dict[str, float]:
-    """Generate, measure, and write scores.json and two contact sheets; returns the means."""
+    """Generate, measure, and write scores.json and two contact sheets; returns the means.
+
+    Args:
+        data_dir: talking faces with manifest.csv.
+        out_dir: for the results.
+        num_pairs: cross-driven pairs.
+        options: steps, guidance, seed.
+        max_seconds: of every driver's sound that are used.
+    """
     out_dir.mkdir(parents=True, exist_ok=True)
     clips = list_held_out(data_dir)
+    speech = {clip: _cut_speech(clip, out_dir / f"{clip.stem}.wav", max_seconds) for clip in clips}
     crossed, rebuilt = [], []
     crossed_rows, rebuilt_rows = [], []
     with MediapipeBackend() as detector:
         real = {clip: measure_clip(clip, detector) for clip in clips}
         for video, driver in choose_pairs(clips, num_pairs):
             out = out_dir / f"{video.stem}--{driver.stem}.mp4"
-            pipeline.run(video, driver, out, options)
-            result = measure_clip(out, detector, _repeat_last(real[video]))
+            pipeline.run(video, speech[driver], out, options)
+            result = measure_clip(out, detector, _ping_pong(real[video].fits, RESULT_FRAMES_AT_MOST))
             crossed.append(_score_crossed(video.stem, driver.stem, result, real[video], real[driver]))
             crossed_rows.append((f"{video.stem} speaks {driver.stem}", real[video].crops, result.crops))
             log.info("%s", crossed[-1])
         for video in clips:
             out = out_dir / f"{video.stem}.mp4"
-            pipeline.run(video, video, out, options)
+            pipeline.run(video, speech[video], out, options)
             result = measure_clip(out, detector, real[video].fits)
             rebuilt.append(_score_rebuilt(video.stem, result, real[video]))
             rebuilt_rows.append((video.stem, real[video].crops, result.crops))
@@ -98,17 +121,24 @@ def run_held_out_study(
     return means
 
 
-def _repeat_last(clip: MeasuredClip) -> np.ndarray:
-    """A's alignments in the order of the result: forward, then (ping-pong) backward, and so on."""
-    there_and_back = np.concatenate([clip.fits, clip.fits[::-1]])
-    return np.concatenate([there_and_back] * 8)
+def _cut_speech(clip: Path, out: Path, max_seconds: float) -> Path:
+    """Write the beginning of a clip's sound as 16 kHz mono."""
+    pcm = read_speech(probe_media(clip))[: round(max_seconds * SAMPLE_RATE)]
+    soundfile.write(out, pcm, SAMPLE_RATE)
+    return out
+
+
+def _ping_pong(values: NDArray[Any], length: int) -> NDArray[Any]:
+    """A's values, one per frame, in the order of the result: forward, backward, and so on."""
+    sources = plan_timeline(len(values), Fraction(1), length).sources
+    return values[list(sources)]
 
 
 def _score_crossed(
     video: str, driver: str, result: MeasuredClip, source: MeasuredClip, spoken: MeasuredClip
 ) -> CrossDrivenScore:
     frames = min(len(result.openings), len(spoken.openings))
-    old = np.concatenate([source.openings, source.openings[::-1]] * 8)[:frames]
+    old = _ping_pong(source.openings, frames)
     generated, real = result.openings[:frames], spoken.openings[:frames]
     return CrossDrivenScore(
         video,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentsync_core.audio.log_mel import whisper_log_mel
-from latentsync_core.audio.mel_audio_encoder import MelAudioEncoder
+from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN, MelAudioEncoder
 from latentsync_core.training.face_clips import VIDEO_FPS, FaceClip, clip_weights, read_face_clips
 from latentsync_core.training.lip_shape import LipShapeBasis, fit_lip_shape
 
@@ -99,7 +99,7 @@ def sample_windows(
 def predict_per_frame(model: MelAudioEncoder, log_mel: Tensor) -> Tensor:
     """(B, 80, 4 F) -> lip shape (B, F, K): the mean of the two states that lie inside each video frame."""
     states = model(log_mel)[..., -model.config["num_shape_components"] :]
-    return reduce(states, "b (f s) k -> b f k", "mean", s=2)
+    return reduce(states / SHAPE_GAIN, "b (f s) k -> b f k", "mean", s=2)
 
 
 def correlation(prediction: Tensor, target: Tensor) -> Tensor:

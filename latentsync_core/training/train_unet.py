@@ -33,6 +33,7 @@ from latentsync_core.training.trainer import Schedule, Trainer
 log = logging.getLogger(__name__)
 
 RESOLUTION = 256  # of the aligned crops, pixels
+MOUTH = ((144, 208), (64, 192))  # rows, columns of the aligned crop where lips and teeth are
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class UNetRecipe:
     reference_dropout: float = 0.0
     context_frames: int = 2
     hole_weight: float = 1.0
+    mouth_weight: float = 0.0
     outside_weight: float = 0.05
     ema_decay: float = 0.999
     checkpoint_minutes: float = 4.0
@@ -119,13 +121,18 @@ class WindowSampler:
 def loss_weights(mask: Tensor, height: int, recipe: UNetRecipe) -> Tensor:
     """How much each latent cell counts, (1, 1, 1, h, h) with mean 1: the share of it that is shown from the output."""
     hole = reduce(1 - mask, "1 1 (h p) (w q) -> h w", "mean", h=height, w=height)
+    rows, columns = (slice(bounds[0] * height // RESOLUTION, bounds[1] * height // RESOLUTION) for bounds in MOUTH)
     weights = recipe.outside_weight + recipe.hole_weight * hole
+    weights[rows, columns] += recipe.mouth_weight
     return (weights / weights.mean())[None, None, None]
 
 
 def timestep_weights(signal_to_noise: Tensor) -> Tensor:
-    """Weight of the clean-latent error by signal-to-noise ratio: as Min-SNR (arXiv:2303.09556), with a floor."""
-    return (signal_to_noise + 0.3).clamp(max=2.5)
+    """Weight of the clean-latent error by signal-to-noise ratio: as Min-SNR (arXiv:2303.09556), with a floor of 1.
+
+    Where the noisy latents show the mouth already nobody has to listen: the weight rises to 2 only, for sharpness.
+    """
+    return signal_to_noise.clamp(min=1.0, max=2.0)
 
 
 def unet_loss(unet: UNet3DConditionModel, scheduler: Any, batch: Batch, mask: Tensor, weights: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def test_the_loss_is_zero_for_the_true_change_and_the_weighted_square_otherwise(
     loss = unet_loss(lambda *_: off_by_one_in_the_hole, scheduler, batch, mask, weights)
     torch.manual_seed(5)
     alpha = scheduler.alphas_cumprod[torch.randint(0, 1000, (2,))]
-    by_hand = np.mean([min(float(a / (1 - a)) + 0.3, 2.5) for a in alpha]) * float(weights[..., 4:, :].mean()) / 2
+    by_hand = np.mean([min(max(float(a / (1 - a)), 1.0), 2.0) for a in alpha]) * float(weights[..., 4:, :].mean()) / 2
     assert float(loss) == pytest.approx(by_hand, rel=1e-4)
 
 
@@ -80,7 +80,7 @@ def test_the_hole_counts_most(tmp_path):
 
 
 def test_nearly_clean_latents_do_not_dominate():
-    assert timestep_weights(torch.tensor([0.0, 1.0, 1000.0])).tolist() == pytest.approx([0.3, 1.3, 2.5])
+    assert timestep_weights(torch.tensor([0.0, 1.5, 1000.0])).tolist() == pytest.approx([1.0, 1.5, 2.0])
 
 
 def test_stage_2_trains_the_temporal_layers_and_attentions_only(tmp_path):

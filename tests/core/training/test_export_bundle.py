@@ -1,0 +1,68 @@
+"""From trained parts to a bundle that the pipeline loads."""
+
+import pytest
+import torch
+
+from latentsync_core.audio.mel_audio_encoder import MelAudioEncoder
+from latentsync_core.bundle import load_bundle
+from latentsync_core.errors import BadCheckpoint
+from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
+from latentsync_core.models.unet import UNet3DConditionModel
+from latentsync_core.models.unet_config import UNetConfig
+from latentsync_core.training.export_bundle import BundleRecipe, export_bundle
+from latentsync_core.training.recipe import build_config
+from tests.core.training.test_train_unet import MODEL, SCHEDULER
+
+FACTS = {
+    "name": "test",
+    "title": "Test",
+    "description": "for a test",
+    "license_note": "none",
+    "resolution": 256,
+    "reference": "anchor",
+    "residual_reference": True,
+    "audio_context_frames": 0,
+}
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    from PIL import Image
+
+    torch.manual_seed(0)
+    SpaceToDepthAutoencoder(latent_channels=4, widths=(16, 16, 8), blocks=(1, 1, 1)).save_pretrained(tmp_path / "vae")
+    MelAudioEncoder(channels=5, num_shape_components=3).save_pretrained(tmp_path / "audio")
+    torch.save(UNet3DConditionModel(UNetConfig.from_dict(MODEL)).state_dict(), tmp_path / "unet.pt")
+    mask = Image.new("L", (256, 256), 255)
+    mask.paste(0, (60, 130, 200, 240))
+    mask.save(tmp_path / "mask.png")
+    values = {
+        "out_dir": str(tmp_path / "bundle"),
+        "vae_dir": str(tmp_path / "vae"),
+        "audio_encoder_dir": str(tmp_path / "audio"),
+        "unet_weights": str(tmp_path / "unet.pt"),
+        "mask_path": str(tmp_path / "mask.png"),
+        "bundle": FACTS,
+        "model": MODEL,
+        "scheduler": SCHEDULER,
+    }
+    return build_config(BundleRecipe, values, "test")
+
+
+def test_an_exported_bundle_loads_with_the_weights_it_was_given(recipe):
+    size = export_bundle(recipe)
+    bundle = load_bundle(recipe.out_dir, device="cpu", dtype=torch.float32)
+    assert size == sum(path.stat().st_size for path in recipe.out_dir.rglob("*") if path.is_file())
+    assert bundle.config.reference == "anchor"
+    assert bundle.scheduler.config.prediction_type == "sample"
+    assert bundle.mask.shape == (1, 1, 256, 256)
+    trained = torch.load(recipe.unet_weights, weights_only=True)["conv_in.weight"]
+    assert torch.equal(bundle.unet.state_dict()["conv_in.weight"], trained.half().float())
+
+
+def test_a_wrong_fact_is_refused_before_anything_is_written(recipe):
+    from dataclasses import replace
+
+    with pytest.raises(BadCheckpoint, match="reference"):
+        export_bundle(replace(recipe, bundle={**FACTS, "reference": "sideways"}))
+    assert not recipe.out_dir.exists()
