@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 
 profile=${1:-run}
 case "$profile" in
-  run) requirements=requirements.txt ;;
-  dev) requirements=requirements-dev.txt ;;
+  run) requirements="requirements.txt" ;;
+  dev) requirements="requirements-dev.txt" ;;
   *) echo "usage: scripts/setup.sh run|dev" >&2; exit 2 ;;
 esac
 
@@ -76,6 +76,8 @@ install_packages() {
   fi
 }
 
+tell_progress() { sed -u -n -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collected.*/Unpacking them .../p'; }
+
 install_requirements() {
   local python log=.run/setup-pip.log
   python=$(find_python) || fail "Python 3.11 is needed (mediapipe and the pins are for it); no python3.11 was found"
@@ -85,7 +87,7 @@ install_requirements() {
   fi
   say "Installing Python packages into .venv (about 7 GB on disk, some minutes the first time)"
   if ! .venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
-    -r "$requirements" 2>"$log.err" </dev/null | tee "$log" | sed -u -n 's/^Collecting \([^ ]*\).*/  \1/p'; then
+    -r "$requirements" 2>"$log.err" </dev/null | tee "$log" | tell_progress; then
     tail -n 20 "$log.err" >&2
     fail "pip failed; the whole log is $log and $log.err"
   fi
