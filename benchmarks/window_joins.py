@@ -60,8 +60,9 @@ class CarryingUNet:
 class Study:
     """One clip: its crops, sound and model."""
 
-    def __init__(self, bundle: Bundle, video: Path, audio: Path, num_frames: int) -> None:
+    def __init__(self, bundle: Bundle, video: Path, audio: Path, num_frames: int, steps: int | None) -> None:
         self.bundle = bundle
+        self.steps = steps or bundle.config.default_steps
         self.crops, self.anchor, self.fps = read_crops(video, num_frames, bundle)
         pcm = read_speech(probe_media(audio))
         self.features = bundle.audio_encoder.encode(torch.from_numpy(pcm).to(bundle.device))
@@ -70,7 +71,7 @@ class Study:
     def latents(self, start: int, stop: int, known: Tensor | None = None) -> Tensor:
         """Denoise frames start..stop-1 as one window, the first of them held to `known` latents."""
         config = self.bundle.config
-        denoising = Denoising(config.default_steps, config.default_guidance, 1247)
+        denoising = Denoising(self.steps, config.default_guidance, 1247)
         bundle = self.bundle
         if known is not None:
             bundle = replace(bundle, unet=CarryingUNet(bundle, known))  # type: ignore[arg-type]
@@ -132,8 +133,11 @@ def main() -> None:
     parser.add_argument("audio", type=Path)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--windows", type=int, default=12)
+    parser.add_argument("--steps", type=int)
     arguments = parser.parse_args()
-    study = Study(load_bundle(arguments.model), arguments.video, arguments.audio, arguments.windows * WINDOW)
+    study = Study(
+        load_bundle(arguments.model), arguments.video, arguments.audio, arguments.windows * WINDOW, arguments.steps
+    )
     num_windows = len(study.crops) // WINDOW
     centred: dict[int, float] = {}
 

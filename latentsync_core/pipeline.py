@@ -207,7 +207,8 @@ class _Run:
             stack.callback(writer.abort)
             sink = stack.enter_context(BackgroundSink(self._composer(writer), queue_length, waiting))
             supplied = stack.enter_context(Prefetcher(frames, queue_length, waiting))
-            stack.callback(reader.stop)
+            for reading in filter(None, (reader, anchors)):
+                stack.callback(reading.stop)
             stack.enter_context(analysis)
             self._generate(inputs, supplied, phases, folder.first_missing_frame, sink)
         self.report.frames_with_face = supply.frames_with_face
