@@ -1,6 +1,6 @@
 # Every target does its own set-up; the second time that costs less than a second.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo app services stop sample test check lint types format bench lock
+.PHONY: help setup setup-dev demo app services stop sample picture test check lint types format bench lock
 
 PYTHON := .venv/bin/python
 
@@ -27,6 +27,9 @@ stop:  ## stop what demo, app or services left running
 
 sample: setup-dev  ## make samples/ anew
 	$(PYTHON) -m scripts.make_sample
+
+picture: setup  ## make docs/result.jpg anew from outputs/demo.mp4
+	$(PYTHON) -m scripts.make_result_picture
 
 test: setup-dev  ## all tests (under 15 minutes on 2 cores)
 	$(PYTHON) -m pytest
