@@ -163,7 +163,9 @@ def main() -> None:
 
 
 def show(way: str, quotients: list[float]) -> None:
-    """Print one line of the table."""
+    """Print one line of the table; none if the clip is too short for a join with room around it."""
+    if not quotients:
+        return
     values = np.array(quotients)
     print(
         f"{way:8s} {len(values):6d} {values.mean():5.2f} {np.percentile(values, 95):16.2f} {values.max():8.2f}",

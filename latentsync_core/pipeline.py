@@ -41,13 +41,12 @@ from latentsync_core.segments import SegmentFolder, SegmentWriter
 from latentsync_core.stage_clock import MIB, MemoryWatch, StageClock
 from latentsync_core.streaming import BackgroundSink, Prefetcher
 from latentsync_core.timeline import plan_timeline, segments_of
-from latentsync_core.windows import Block, phases_of, plan_blocks
+from latentsync_core.windows import Block, overlap_of, phases_of, plan_blocks
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_OPTIONS, DEFAULT_LIMITS = LipSyncOptions(), MediaLimits()
 SEGMENT_SECONDS = 4.0
-WINDOW_OVERLAP = 4  # frames of a window shared with the next one; measured in benchmarks/window_joins.py
 QUEUE_BYTES = 128 * 2**20  # of pictures waiting between two threads
 MIN_QUEUE, MAX_QUEUE = 4, 8  # frames
 
@@ -198,7 +197,8 @@ class _Run:
             self.report.width, self.report.height = even_size(reader.width, reader.height)
             analysis = FaceAnalysis(inputs.source, inputs.grid, looked_at, self._options, self._clock)
             supply = FrameSupply(reader, anchors, timeline, analysis, config.resolution, self._clock)
-            blocks = plan_blocks(frame_states(timeline, analysis), config.window_frames, WINDOW_OVERLAP, phases)
+            overlap = overlap_of(self._bundle.unet.config)
+            blocks = plan_blocks(frame_states(timeline, analysis), config.window_frames, overlap, phases)
             frames = supply.frames_of(blocks, folder.first_missing_frame)
             queue_length = min(max(QUEUE_BYTES // (reader.width * reader.height * 3), MIN_QUEUE), MAX_QUEUE)
             waiting = self._waiting_for(analysis)

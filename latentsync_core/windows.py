@@ -3,6 +3,7 @@
 The temporal layers look at 16 frames at a time (arXiv:2412.09262). The frames of a result are divided into runs, in
 which one face is seen without a cut, and runs into blocks. Successive blocks of a run overlap, and the shared frames'
 latents are blended from one block to the other, so that nothing jumps where two windows meet (benchmarks/window_joins).
+A network without temporal layers and with norms per frame treats its frames one by one; its blocks need no overlap.
 Frames without a face form blocks of their own, which pass through.
 
 The layers know 25 frames per second. At 50 or 60 a block holds several interleaved windows, each of every second
@@ -14,6 +15,10 @@ The plan depends on the frames only: a run that is resumed in the middle plans t
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+
+from latentsync_core.models.unet_config import UNetConfig
+
+WINDOW_OVERLAP = 4  # frames of a window of 16 shared with the next one; measured in benchmarks/window_joins.py
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,12 @@ class Block:
 def phases_of(fps: Fraction, model_fps: float) -> int:
     """Give how many interleaved windows keep the frames of each about 1/model_fps apart: 1 at 24-30, 2 at 50-60."""
     return max(1, round(float(fps) / model_fps))
+
+
+def overlap_of(unet: UNetConfig) -> int:
+    """Give how many frames successive windows of a network share: none if its frames do not see each other."""
+    frames_interact = unet.use_motion_module or not unet.use_inflated_groupnorm
+    return WINDOW_OVERLAP if frames_interact else 0
 
 
 def plan_blocks(states: Iterable[FrameState], window_frames: int, overlap: int, num_phases: int) -> Iterator[Block]:

@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from latentsync_core.windows import Block, FrameState, phases_of, plan_blocks
+from latentsync_core.models.unet_config import UNetConfig
+from latentsync_core.windows import Block, FrameState, overlap_of, phases_of, plan_blocks
 
 
 def states(shots: list[int | None], jumps: tuple[int, ...] = ()) -> list[FrameState]:
@@ -18,6 +19,21 @@ def plan(shots: list[int | None], phases: int = 1, jumps: tuple[int, ...] = ()) 
 @pytest.mark.parametrize(("fps", "phases"), [("24", 1), ("25", 1), ("30000/1001", 1), ("30", 1), ("50", 2), ("60", 2)])
 def test_high_rates_are_seen_in_interleaved_windows(fps: str, phases: int):
     assert phases_of(Fraction(fps), 25.0) == phases
+
+
+def test_windows_overlap_only_where_frames_see_each_other():
+    assert overlap_of(UNetConfig()) == 4
+    assert overlap_of(UNetConfig(use_motion_module=False)) == 4  # norms over all frames
+    assert overlap_of(UNetConfig(use_motion_module=False, use_inflated_groupnorm=True)) == 0
+
+
+def test_without_overlap_windows_lie_side_by_side():
+    blocks = list(plan_blocks(states([0] * 40), window_frames=16, overlap=0, num_phases=1))
+    assert [(b.frames.start, b.frames.stop, b.lead, b.tail) for b in blocks] == [
+        (0, 16, 0, 0),
+        (16, 32, 0, 0),
+        (32, 40, 0, 0),
+    ]
 
 
 def test_windows_of_a_run_overlap():
