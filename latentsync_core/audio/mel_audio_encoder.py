@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from latentsync_core.audio.log_mel import whisper_log_mel
 
 NUM_MELS = 80
-SHAPE_GAIN = 3.0  # of the lip shape within a state, so that the U-Net finds it among the hidden channels
+SHAPE_GAIN = 8.0  # of the lip shape within a state, so that the U-Net finds it among the hidden channels
 
 
 class DilatedBlock(nn.Module):

@@ -59,6 +59,7 @@ def export_bundle(recipe: BundleRecipe) -> int:
 def _save_half(weights: dict[str, Tensor], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.to(torch.float16).contiguous() for key, value in weights.items()}, path)
+    path.chmod(0o644)  # save_file makes it private, and the worker in a container is another user
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

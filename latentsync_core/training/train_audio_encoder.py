@@ -118,6 +118,23 @@ def validate(model: MelAudioEncoder, clips: list[SpeechClip]) -> NDArray[np.floa
     return torch.stack(scores).mean(0).double().numpy()
 
 
+@torch.no_grad()
+def restore_spread(model: MelAudioEncoder, clips: list[SpeechClip], gain_at_most: float = 2.0) -> None:
+    """Scale the head so that predictions move as much as lips do: least squares shrinks what it cannot tell.
+
+    Components that are told badly (correlation below 0.3 on these clips) stay small.
+    """
+    model.eval()
+    predictions = [predict_per_frame(model, clip.log_mel[None])[0] for clip in clips]
+    spread = torch.stack([prediction.std(0) for prediction in predictions]).mean(0)
+    wanted = torch.stack([clip.lip_shape.std(0) for clip in clips]).mean(0)
+    told = [correlation(p[None], clip.lip_shape[None])[0] for p, clip in zip(predictions, clips, strict=True)]
+    gain = (wanted / spread).clamp(1.0, gain_at_most).where(torch.stack(told).mean(0) > 0.3, torch.ones(()))
+    model.head.weight.mul_(gain[:, None])
+    model.head.bias.mul_(gain)
+    log.info("gain of the components: %s", [round(value, 2) for value in gain.tolist()])
+
+
 def train_audio_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
     """Run the recipe; keep the state that tells the opening best on held-out people in `run_dir/audio_encoder`."""
     torch.manual_seed(recipe.seed)
@@ -155,4 +172,7 @@ def train_audio_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
                     best = float(scores[0])
                     model.save_pretrained(recipe.run_dir / "audio_encoder")
     log.info("best opening correlation on held-out people: %.3f", best)
-    return MelAudioEncoder.from_pretrained(recipe.run_dir / "audio_encoder")
+    model = MelAudioEncoder.from_pretrained(recipe.run_dir / "audio_encoder")
+    restore_spread(model, train_speech)
+    model.save_pretrained(recipe.run_dir / "audio_encoder")
+    return model

@@ -5,6 +5,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
+from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN
 from latentsync_core.errors import BadCheckpoint
 from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
@@ -18,6 +19,7 @@ from latentsync_core.training.train_unet import (
     build_unet,
     load_stage,
     loss_weights,
+    sample_timesteps,
     timestep_weights,
     unet_loss,
 )
@@ -68,8 +70,8 @@ def test_the_loss_is_zero_for_the_true_change_and_the_weighted_square_otherwise(
     off_by_one_in_the_hole = true_change + (1 - mask[:, :, None])
     loss = unet_loss(lambda *_: off_by_one_in_the_hole, scheduler, batch, mask, weights)
     torch.manual_seed(5)
-    alpha = scheduler.alphas_cumprod[torch.randint(0, 1000, (2,))]
-    by_hand = np.mean([min(max(float(a / (1 - a)), 1.0), 2.0) for a in alpha]) * float(weights[..., 4:, :].mean()) / 2
+    alpha = scheduler.alphas_cumprod[sample_timesteps(2, 1000)]
+    by_hand = np.mean([min(max(float(a / (1 - a)), 1.0), 1.5) for a in alpha]) * float(weights[..., 4:, :].mean()) / 2
     assert float(loss) == pytest.approx(by_hand, rel=1e-4)
 
 
@@ -80,7 +82,7 @@ def test_the_hole_counts_most(tmp_path):
 
 
 def test_nearly_clean_latents_do_not_dominate():
-    assert timestep_weights(torch.tensor([0.0, 1.5, 1000.0])).tolist() == pytest.approx([1.0, 1.5, 2.0])
+    assert timestep_weights(torch.tensor([0.0, 1.2, 1000.0])).tolist() == pytest.approx([1.0, 1.2, 1.5])
 
 
 def test_stage_2_trains_the_temporal_layers_and_attentions_only(tmp_path):
@@ -135,10 +137,25 @@ def test_a_window_hears_its_own_frames_and_keeps_one_reference(tmp_path):
     assert (batch.reference.diff(dim=2) == 0).all()
 
 
+def test_the_true_lip_shape_stands_where_the_prediction_does(tmp_path):
+    changes = {"audio_dropout": 0.0, "true_shape_share": 1.0, "true_shape_noise": 0.0}
+    batch = some_sampler(tmp_path, window_frames=3, **changes).batch(0)
+    numbers = batch.target[:, 0, :, 0, 0]
+    assert torch.equal(batch.audio[:, :, 0, 0], numbers)  # the hidden channels stay
+    assert torch.equal(batch.audio[..., -3:], SHAPE_GAIN * numbers[:, :, None, None].expand(-1, -1, 10, 3))
+
+
+def test_noisy_timesteps_come_more_often():
+    timesteps = sample_timesteps(20_000, 1000)
+    assert timesteps.min() >= 0
+    assert timesteps.max() < 1000
+    assert float((timesteps >= 500).float().mean()) == pytest.approx(1 - 0.5 ** (1 / 0.6), abs=0.02)
+
+
 def some_sampler(tmp_path, **changes) -> WindowSampler:
     """Two clips whose latents and audio windows all hold the number of their frame."""
     clips = read_face_clips(save_small_clips(tmp_path / "clips", {"a": 1, "b": 1}, side=8))
-    cached, audio = [], {}
+    cached, audio, shapes = [], {}, {}
     for clip in clips:
         numbers = np.arange(0, clip.num_frames, 2)
         latents = np.broadcast_to(numbers[:, None, None, None], (len(numbers), 4, 2, 2)).astype(np.float16)
@@ -146,4 +163,5 @@ def some_sampler(tmp_path, **changes) -> WindowSampler:
         np.savez(path, frames=numbers, latents=latents, masked=latents)
         cached.append(LatentClip(path, clip))
         audio[clip.folder.name] = [torch.arange(clip.num_frames)[:, None, None].expand(-1, 10, 8).half()]
-    return WindowSampler(cached, audio, recipe(tmp_path, batch_size=4, **changes))
+        shapes[clip.folder.name] = np.repeat(np.arange(clip.num_frames, dtype=np.float32)[:, None], 3, axis=1)
+    return WindowSampler(cached, audio, shapes, recipe(tmp_path, batch_size=4, **changes))
