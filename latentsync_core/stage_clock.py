@@ -70,10 +70,11 @@ class MemoryWatch:
 def resident_mib() -> float:
     """Give the resident memory of this process and its children, in MiB."""
     process = psutil.Process()
-    total = 0
-    for member in [process, *process.children(recursive=True)]:
+    total, own_name = process.memory_info().rss, process.name()
+    for child in process.children(recursive=True):
         try:
-            total += member.memory_info().rss
-        except psutil.NoSuchProcess:  # an ffmpeg child that has just ended
+            if child.name() != own_name:  # one that has not become ffmpeg yet still shows our own pages as its own
+                total += child.memory_info().rss
+        except psutil.NoSuchProcess:  # it has just ended
             continue
     return float(total / MIB)
