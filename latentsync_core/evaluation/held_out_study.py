@@ -54,20 +54,28 @@ class ReconstructionScore:
     correlation: float
 
 
-def list_held_out(data_dir: Path, split: str = "val") -> list[Path]:
+@dataclass(frozen=True)
+class HeldOutClip:
+    """A clip and whose it is."""
+
+    path: Path
+    identity: str
+
+
+def list_held_out(data_dir: Path, split: str = "val") -> list[HeldOutClip]:
     """Real clips of one split, in the order of `data_dir/manifest.csv`."""
     with (data_dir / "manifest.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split and row["kind"] == "real"]
-    return [data_dir / row["clip"] for row in rows]
+    return [HeldOutClip(data_dir / row["clip"], row["identity"]) for row in rows]
 
 
-def choose_pairs(clips: list[Path], count: int) -> list[tuple[Path, Path]]:
-    """Pairs of different clips: every clip drives its neighbour, then the one after, until there are enough."""
+def choose_pairs(clips: list[HeldOutClip], count: int) -> list[tuple[Path, Path]]:
+    """Pairs (video, driver) of different people: neighbours in the list first, then clips further apart."""
     pairs = [
-        (clip, clips[(index + shift) % len(clips)])
+        (clip.path, clips[(index + shift) % len(clips)].path)
         for shift in (1, 5, 3)
         for index, clip in enumerate(clips)
-        if (index + shift) % len(clips) != index
+        if clips[(index + shift) % len(clips)].identity != clip.identity
     ]
     return pairs[:count]
 
@@ -90,13 +98,14 @@ def run_held_out_study(
         max_seconds: of every driver's sound that are used.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    clips = list_held_out(data_dir)
+    held_out = list_held_out(data_dir)
+    clips = [clip.path for clip in held_out]
     speech = {clip: _cut_speech(clip, out_dir / f"{clip.stem}.wav", max_seconds) for clip in clips}
     crossed, rebuilt = [], []
     crossed_rows, rebuilt_rows = [], []
     with MediapipeBackend() as detector:
         real = {clip: measure_clip(clip, detector) for clip in clips}
-        for video, driver in choose_pairs(clips, num_pairs):
+        for video, driver in choose_pairs(held_out, num_pairs):
             out = out_dir / f"{video.stem}--{driver.stem}.mp4"
             pipeline.run(video, speech[driver], out, options)
             result = measure_clip(out, detector, _ping_pong(real[video].fits, RESULT_FRAMES_AT_MOST))
@@ -151,7 +160,8 @@ def _score_crossed(
 
 def _score_rebuilt(video: str, result: MeasuredClip, source: MeasuredClip) -> ReconstructionScore:
     frames = min(len(result.crops), len(source.crops))
-    generated, real = result.crops[:frames], source.crops[:frames]
+    has_face = ~np.isnan(source.openings[:frames])  # the others pass through untouched
+    generated, real = result.crops[:frames][has_face], source.crops[:frames][has_face]
     return ReconstructionScore(
         video,
         lower_face_psnr(generated, real),
