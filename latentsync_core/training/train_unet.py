@@ -25,6 +25,7 @@ from latentsync_core.diffusion.latents import mask_at_latents
 from latentsync_core.errors import BadCheckpoint
 from latentsync_core.face.mask import load_mask
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
+from latentsync_core.models.checkpoint import read_state_dict
 from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
 from latentsync_core.training.face_clips import clip_weights, read_face_clips
@@ -50,7 +51,7 @@ class UNetRecipe:
     cache_dir: Path
     model: dict[str, Any]  # the U-Net's configuration
     scheduler: dict[str, Any]  # the DDIM scheduler's configuration
-    init_from: str = ""  # weights of the stage before, a .pt or a checkpoint folder's newest
+    init_from: str = ""  # weights of the stage before: its unet.pt, or a bundle's unet/model.safetensors
     trainable: tuple[str, ...] = ("",)  # name parts of the parameters that learn; "" is all
     variants: int = 2  # looks of every clip
     frame_stride: int = 3
@@ -65,7 +66,6 @@ class UNetRecipe:
     audio_dropout: float = 0.1
     true_shape_share: float = 0.0  # of windows that hear the true lip shape in place of the predicted one
     true_shape_noise: float = 0.3  # standard deviations added to it
-    reference_dropout: float = 0.0
     context_frames: int = 2
     hole_weight: float = 1.0
     mouth_weight: float = 0.0
@@ -126,8 +126,6 @@ class WindowSampler:
             rearrange(torch.from_numpy(array).float(), "f c h w -> c f h w")
             for array in (clip.latents[chosen], clip.masked[chosen], clip.latents[[reference] * length])
         )
-        if generator.random() < self.recipe.reference_dropout:
-            fixed = masked
         return target, masked, fixed, windows
 
     def _with_true_shape(
@@ -205,12 +203,12 @@ def build_sampler(recipe: UNetRecipe, vae: SpaceToDepthAutoencoder, mask: Tensor
 
 
 def load_stage(unet: UNet3DConditionModel, path: Path) -> None:
-    """Load the EMA weights of an earlier stage; only temporal layers may be new.
+    """Load the averaged weights of an earlier stage, or a bundle's U-Net; only temporal layers may be new.
 
     Raises:
         BadCheckpoint: naming what else is missing or unexpected.
     """
-    result = unet.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=False)
+    result = unet.load_state_dict(read_state_dict(path), strict=False)
     missing = [key for key in result.missing_keys if "motion_modules" not in key]
     if missing or result.unexpected_keys:
         raise BadCheckpoint(f"{path}: missing {missing[:5]}, unexpected {result.unexpected_keys[:5]}")
