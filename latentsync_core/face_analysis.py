@@ -6,9 +6,8 @@ ahead the thread happens to be.
 
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
+from latentsync_core.background_thread import BackgroundThread
 from latentsync_core.face.detectors import make_face_detector
 from latentsync_core.face.reference import choose_anchor
 from latentsync_core.face.tracking import FaceFrame, FaceTracker
@@ -22,7 +21,7 @@ from latentsync_core.streaming import POLL_SECONDS, Stopped
 ANCHOR_SECONDS = 10.0  # of a shot, from its first face on, among which the reference frame is chosen
 
 
-class FaceAnalysis:
+class FaceAnalysis(BackgroundThread):
     """Follows the face through source frames 0..num_frames-1 in a thread; any thread may ask for results.
 
     Args:
@@ -36,27 +35,16 @@ class FaceAnalysis:
     def __init__(
         self, info: MediaInfo, grid: FrameGrid, num_frames: int, options: LipSyncOptions, clock: StageClock
     ) -> None:
+        super().__init__("face-analysis")
         self._info, self._grid, self._num_frames, self._options = info, grid, num_frames, options
         self._clock = clock
         self._faces: list[FaceFrame] = []
         self._first_of_shot: dict[int, int] = {}
         self._error: BaseException | None = None
         self._is_over = False
-        self._stop = threading.Event()
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="face-analysis", daemon=True)
         self.frames_seen = 0
         self.num_held = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
 
     @property
     def has_face(self) -> bool:

@@ -5,10 +5,10 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
 
 import psutil
+
+from latentsync_core.background_thread import BackgroundThread
 
 SAMPLE_SECONDS = 0.2
 MIB = 2**20
@@ -38,7 +38,7 @@ class StageClock:
             return {stage: round(seconds, 3) for stage, seconds in self._seconds.items()}
 
 
-class MemoryWatch:
+class MemoryWatch(BackgroundThread):
     """Samples the resident memory of this process and all its children while the `with` block runs.
 
     Attributes:
@@ -46,21 +46,10 @@ class MemoryWatch:
     """
 
     def __init__(self) -> None:
+        super().__init__("memory-watch")
         self.peak_mib = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="memory-watch", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
+    def _run(self) -> None:
         while True:
             self.peak_mib = max(self.peak_mib, resident_mib())
             if self._stop.wait(SAMPLE_SECONDS):

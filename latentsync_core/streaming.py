@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, Full, Queue
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
+
+from latentsync_core.background_thread import BackgroundThread
 
 Item = TypeVar("Item")
 
@@ -24,7 +26,7 @@ class Stopped(Exception):
     """Inside a background thread: the run is over, nobody waits for more."""
 
 
-class Prefetcher(Generic[Item]):
+class Prefetcher(BackgroundThread, Generic[Item]):
     """Iterates over `items` in a thread, at most `max_ahead` items ahead of whoever iterates over this.
 
     Args:
@@ -34,21 +36,10 @@ class Prefetcher(Generic[Item]):
     """
 
     def __init__(self, items: Iterable[Item], max_ahead: int, while_waiting: Callable[[], None] = lambda: None) -> None:
+        super().__init__("prefetch", JOIN_SECONDS)
         self._items, self._while_waiting = items, while_waiting
         self._queue: Queue[Item | _End] = Queue(max_ahead)
-        self._stop = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(JOIN_SECONDS)
 
     def __iter__(self) -> Iterator[Item]:
         while True:
@@ -77,7 +68,7 @@ class Prefetcher(Generic[Item]):
             return
 
 
-class BackgroundSink(Generic[Item]):
+class BackgroundSink(BackgroundThread, Generic[Item]):
     """Hands items, in order, to a function that runs in a thread.
 
     Leaving the `with` block normally waits for the last item; leaving it by an error drops what is waiting.
@@ -91,26 +82,20 @@ class BackgroundSink(Generic[Item]):
     def __init__(
         self, consume: Callable[[Item], None], max_behind: int, while_waiting: Callable[[], None] = lambda: None
     ) -> None:
+        super().__init__("sink", JOIN_SECONDS)
         self._consume, self._while_waiting = consume, while_waiting
         self._queue: Queue[Item | _End] = Queue(max_behind)
-        self._stop = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="sink", daemon=True)
 
     def put(self, item: Item) -> None:
         """Hand over one item; raises what went wrong with an earlier one."""
         self._put(item)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._stop.set()
-            self._thread.join(JOIN_SECONDS)
+            self._end_thread()
             return
         try:
             self._put(_End())
@@ -118,8 +103,7 @@ class BackgroundSink(Generic[Item]):
                 self._while_waiting()
                 self._thread.join(POLL_SECONDS)
         finally:
-            self._stop.set()
-            self._thread.join(JOIN_SECONDS)
+            self._end_thread()
         if self._error is not None:
             raise self._error
 

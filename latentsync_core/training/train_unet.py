@@ -2,8 +2,8 @@
 
 Stage 1 learns single frames without temporal layers, from many clips per batch; stage 2 adds the temporal layers
 and trains those and the attentions on windows of consecutive frames. Where the small bundle differs from the paper: the
-network predicts the clean latents, as a change of the reference's (`residual_reference`), and the loss counts the
-mask's hole most.
+network predicts the clean latents, as a change of the reference's (`residual_reference`), the loss counts the
+mask's hole most, and a discriminator on latents keeps the mouths sharp (latent_discriminator.py).
 """
 
 import logging
@@ -30,6 +30,7 @@ from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
 from latentsync_core.training.face_clips import clip_weights, read_face_clips
 from latentsync_core.training.latent_cache import LatentClip, audio_states, cache_latents
+from latentsync_core.training.latent_discriminator import Adversary, LatentDiscriminator, balance
 from latentsync_core.training.lip_shape import fit_lip_shape
 from latentsync_core.training.trainer import Schedule, Trainer
 
@@ -70,6 +71,9 @@ class UNetRecipe:
     hole_weight: float = 1.0
     mouth_weight: float = 0.0
     outside_weight: float = 0.05
+    adversarial_weight: float = 0.0  # of the discriminator's gradient, relative to the reconstruction's
+    adversarial_start: int = 300  # the discriminator learns alone until then, and the weight rises as long again
+    discriminator_rate: float = 2e-4
     ema_decay: float = 0.999
     checkpoint_minutes: float = 4.0
     generated_weight: float = 0.5
@@ -164,10 +168,9 @@ def timestep_weights(signal_to_noise: Tensor) -> Tensor:
     return signal_to_noise.clamp(min=1.0, max=1.5)
 
 
-def unet_loss(unet: UNet3DConditionModel, scheduler: Any, batch: Batch, mask: Tensor, weights: Tensor) -> Tensor:
-    """Weighted squared error of the predicted clean latents, one number."""
+def predict_clean(unet: UNet3DConditionModel, scheduler: Any, batch: Batch, mask: Tensor, timesteps: Tensor) -> Tensor:
+    """Predicted clean latents (B, C, F, h, w) float32 from noisy ones of timesteps (B,)."""
     batch_size, _, frames, height, width = batch.target.shape
-    timesteps = sample_timesteps(batch_size, scheduler.config.num_train_timesteps)
     shared = torch.randn_like(batch.target[:, :, :1])
     own = torch.randn_like(batch.target)
     noise = shared if frames == 1 else shared * math.sqrt(0.5) + own * math.sqrt(0.5)
@@ -175,9 +178,62 @@ def unet_loss(unet: UNet3DConditionModel, scheduler: Any, batch: Batch, mask: Te
     hole = mask[:, :, None].expand(batch_size, 1, frames, height, width)
     with torch.autocast(batch.target.device.type, torch.bfloat16):
         change = unet(torch.cat([noisy, hole, batch.masked, batch.reference], dim=1), timesteps, batch.audio)
-    error = (change.float() + batch.reference - batch.target) ** 2
+    return change.float() + batch.reference
+
+
+def reconstruction_loss(
+    prediction: Tensor, target: Tensor, weights: Tensor, scheduler: Any, timesteps: Tensor
+) -> Tensor:
+    """Weighted squared error of the predicted clean latents, one number."""
     alpha = scheduler.alphas_cumprod[timesteps]
-    return (reduce(error * weights, "b ... -> b", "mean") * timestep_weights(alpha / (1 - alpha))).mean()
+    error = reduce((prediction - target) ** 2 * weights, "b ... -> b", "mean")
+    return (error * timestep_weights(alpha / (1 - alpha))).mean()
+
+
+class UNetLosses:
+    """The losses of a step; teaches the discriminator too, if the recipe has one.
+
+    Args:
+        mask: (1, 1, h, w) at the size of the latents, 1 = keep.
+        weights: (1, 1, 1, h, w) of `loss_weights`.
+    """
+
+    def __init__(
+        self, unet: UNet3DConditionModel, scheduler: Any, mask: Tensor, weights: Tensor, recipe: UNetRecipe
+    ) -> None:
+        self._unet, self._scheduler, self._mask, self._weights, self._recipe = unet, scheduler, mask, weights, recipe
+        self._shown = weights > weights.min()  # where the result is taken from the prediction
+        config = recipe.model
+        discriminator = LatentDiscriminator(config["out_channels"], config["cross_attention_dim"])
+        self.adversary = Adversary(discriminator, recipe.discriminator_rate)
+
+    def __call__(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Losses by name, "total" is what is minimised; `step` is the number of steps done."""
+        timesteps = sample_timesteps(len(batch.target), self._scheduler.config.num_train_timesteps)
+        prediction = predict_clean(self._unet, self._scheduler, batch, self._mask, timesteps)
+        reconstruction = reconstruction_loss(prediction, batch.target, self._weights, self._scheduler, timesteps)
+        if not self._recipe.adversarial_weight:
+            return {"total": reconstruction}
+        return self._with_adversary(batch, prediction, reconstruction, step)
+
+    def _with_adversary(self, batch: Batch, prediction: Tensor, reconstruction: Tensor, step: int) -> dict[str, Tensor]:
+        real, reference = self._part(batch.target), self._part(batch.reference)
+        fake = self._part(torch.where(self._shown, prediction, batch.target))
+        audio = rearrange(batch.audio, "b f s d -> (b f) s d")
+        told_apart = self.adversary.learn(real, fake, reference, audio)
+        losses = {"total": reconstruction, "reconstruction": reconstruction.detach(), "discriminator": told_apart}
+        start = self._recipe.adversarial_start
+        if step < start:
+            return losses
+        fooling = self.adversary.fooling_loss(fake, reference, audio)
+        ramp = min(1.0, (step - start) / max(1, start))
+        weight = self._recipe.adversarial_weight * ramp * balance(reconstruction, fooling, prediction)
+        return {**losses, "total": reconstruction + weight * fooling}
+
+    def _part(self, latents: Tensor) -> Tensor:
+        """The lower part (B * F, C, ., w) of latents (B, C, F, h, w), where all that is generated lies."""
+        height = latents.shape[-2]
+        return rearrange(latents[..., 3 * height // 8 :, :], "b c f h w -> (b f) c h w")
 
 
 def build_sampler(recipe: UNetRecipe, vae: SpaceToDepthAutoencoder, mask: Tensor) -> WindowSampler:
@@ -240,13 +296,14 @@ def train_unet(recipe: UNetRecipe, resume: bool = False) -> None:
         ema_decay=recipe.ema_decay,
         checkpoint_minutes=recipe.checkpoint_minutes,
     )
-    trainer = Trainer(unet, recipe.run_dir, schedule, recipe.weight_decay)
-    if resume:
-        trainer.resume()
     scheduler = DDIMScheduler.from_config(recipe.scheduler)
     small_mask = mask_at_latents(mask, vae.vae_scale_factor)
     weights = loss_weights(mask, small_mask.shape[-1], recipe)
+    losses = UNetLosses(unet, scheduler, small_mask, weights, recipe)
+    trainer = Trainer(unet, recipe.run_dir, schedule, recipe.weight_decay, {"adversary": losses.adversary})
+    if resume:
+        trainer.resume()
     trainer.run(
-        lambda: {"total": unet_loss(unet, scheduler, sampler.batch(trainer.step), small_mask, weights)},
+        lambda: losses(sampler.batch(trainer.step), trainer.step),
         lambda: torch.save(trainer.averaged.state_dict(), recipe.run_dir / "unet.pt"),
     )

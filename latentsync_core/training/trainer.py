@@ -3,9 +3,10 @@
 import csv
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -50,15 +51,34 @@ class Schedule:
         return self.learning_rate * warm * min(1.0, (1 - progress) / (1 - self.flat_share))
 
 
+class Stateful(Protocol):
+    """What belongs to a run beside its model, such as a discriminator with its optimiser."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
+
+
 class Trainer:
     """Trains `model`'s parameters that require a gradient; its state lies in `run_dir/checkpoints`.
+
+    Args:
+        companions: by name, what is saved and resumed with the model.
 
     Attributes:
         step: optimiser steps done, those of resumed runs included.
     """
 
-    def __init__(self, model: nn.Module, run_dir: Path, schedule: Schedule, weight_decay: float = 0.01) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        run_dir: Path,
+        schedule: Schedule,
+        weight_decay: float = 0.01,
+        companions: Mapping[str, Stateful] | None = None,
+    ) -> None:
         self._model, self._run_dir, self._schedule = model, run_dir, schedule
+        self._companions = companions or {}
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(schedule.ema_decay))
         self._optimizer = torch.optim.AdamW(
@@ -81,6 +101,8 @@ class Trainer:
         self._model.load_state_dict(state["model"])
         self._ema.load_state_dict(state["ema"])
         self._optimizer.load_state_dict(state["optimizer"])
+        for name, companion in self._companions.items():
+            companion.load_state_dict(state["companions"][name])
         self.step, self._seconds_before = state["step"], state["seconds"]
 
     def run(self, losses_of_next_batch: Callable[[], dict[str, Tensor]], on_checkpoint: Callable[[], None]) -> None:
@@ -125,6 +147,7 @@ class Trainer:
             "model": self._model.state_dict(),
             "ema": self._ema.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "companions": {name: companion.state_dict() for name, companion in self._companions.items()},
             "seconds": seconds,
         }
         save_checkpoint(self._run_dir / "checkpoints", self.step, state, keep=1)

@@ -14,7 +14,7 @@ from skimage import data, io
 from latentsync_core.media.probe import probe_media
 from latentsync_core.options import LipSyncOptions
 from tests.conftest import run_ffmpeg
-from tests.core.tiny_bundle import save_tiny_bundle
+from tests.tiny_bundle import write_tiny_bundle
 from tests.worker.conftest import OWNER, make_settings, running_worker, wait_for_state, wait_until
 from worker.job import JobState, LipSyncJob
 from worker.job_queue import JobQueue
@@ -44,7 +44,7 @@ def real(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     picture, speech = folder / "face.png", folder / "speech.wav"
     io.imsave(picture, data.astronaut()[:320, 96:352])
     run_ffmpeg("-f", "lavfi", "-i", "anoisesrc=color=pink:sample_rate=16000:duration=6.4:seed=1,tremolo=f=4", speech)
-    bundle = save_tiny_bundle(folder / "tiny")
+    bundle = write_tiny_bundle(folder / "tiny")
     settings = make_settings(redis_url, folder / "jobs", f"real-{os.urandom(3).hex()}")
     settings = settings.model_copy(
         update={

@@ -12,7 +12,7 @@ from skimage.data import astronaut
 from latentsync_core.pipeline import LipSyncPipeline
 from latentsync_core.segments import SegmentWriter
 from tests.core.clips import Frame, tone, write_clip
-from tests.core.tiny_bundle import save_tiny_bundle
+from tests.tiny_bundle import write_tiny_bundle
 
 SIZE = 224
 
@@ -42,14 +42,14 @@ def one_torch_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> LipSyncPipeline:
     """A pipeline with a tiny bundle whose frames are their own reference."""
-    return LipSyncPipeline.from_bundle(save_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny"), device="cpu")
+    return LipSyncPipeline.from_bundle(write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny"), device="cpu")
 
 
 @pytest.fixture(scope="session")
 def anchored_pipeline(tmp_path_factory: pytest.TempPathFactory) -> LipSyncPipeline:
     """A pipeline with a tiny bundle of the small model's kind: fixed reference, change predicted, guidance."""
     facts = {"reference": "anchor", "residual_reference": True, "default_guidance": 1.5}
-    folder = save_tiny_bundle(tmp_path_factory.mktemp("bundles") / "anchored", **facts)
+    folder = write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "anchored", **facts)
     return LipSyncPipeline.from_bundle(folder, device="cpu")
 
 

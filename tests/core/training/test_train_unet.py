@@ -14,6 +14,7 @@ from latentsync_core.training.latent_cache import LatentClip
 from latentsync_core.training.recipe import build_config
 from latentsync_core.training.train_unet import (
     Batch,
+    UNetLosses,
     UNetRecipe,
     WindowSampler,
     build_unet,
@@ -21,7 +22,6 @@ from latentsync_core.training.train_unet import (
     loss_weights,
     sample_timesteps,
     timestep_weights,
-    unet_loss,
 )
 from tests.core.training.small_clips import save_small_clips
 
@@ -65,14 +65,31 @@ def test_the_loss_is_zero_for_the_true_change_and_the_weighted_square_otherwise(
     scheduler = DDIMScheduler.from_config(SCHEDULER)
     weights = loss_weights(half_mask(), 8, recipe(tmp_path))
     true_change = batch.target - batch.reference
-    assert unet_loss(lambda *_: true_change, scheduler, batch, mask, weights) < 1e-12
+    assert UNetLosses(lambda *_: true_change, scheduler, mask, weights, recipe(tmp_path))(batch, 0)["total"] < 1e-12
     torch.manual_seed(5)
     off_by_one_in_the_hole = true_change + (1 - mask[:, :, None])
-    loss = unet_loss(lambda *_: off_by_one_in_the_hole, scheduler, batch, mask, weights)
+    losses = UNetLosses(lambda *_: off_by_one_in_the_hole, scheduler, mask, weights, recipe(tmp_path))
+    torch.manual_seed(5)
+    loss = losses(batch, 0)["total"]
     torch.manual_seed(5)
     alpha = scheduler.alphas_cumprod[sample_timesteps(2, 1000)]
     by_hand = np.mean([min(max(float(a / (1 - a)), 1.0), 1.5) for a in alpha]) * float(weights[..., 4:, :].mean()) / 2
     assert float(loss) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_the_discriminator_learns_alone_then_moves_the_prediction_where_it_is_shown(tmp_path):
+    batch, mask = some_batch(4, 2), half_mask()[..., ::8, ::8]
+    settings = recipe(tmp_path, adversarial_weight=1.0, adversarial_start=10, outside_weight=0.0)
+    weights = loss_weights(half_mask(), 8, settings)
+    change = torch.zeros_like(batch.target, requires_grad=True)
+    losses = UNetLosses(lambda *_: change, DDIMScheduler.from_config(SCHEDULER), mask, weights, settings)
+    early = losses(batch, 5)
+    assert torch.equal(early["total"], early["reconstruction"])
+    late = losses(batch, 20)
+    assert not torch.equal(late["total"], late["reconstruction"])
+    late["total"].backward()
+    assert change.grad[..., 4:, :].any()
+    assert not change.grad[..., :4, :].any()
 
 
 def test_the_hole_counts_most(tmp_path):
@@ -93,18 +110,13 @@ def test_stage_2_trains_the_temporal_layers_and_attentions_only(tmp_path):
         recipe(tmp_path, model=model, init_from=str(tmp_path / "stage1.pt"), trainable=["motion_modules", "attentions"])
     )
     weights = loss_weights(half_mask(), 8, recipe(tmp_path))
-    loss = unet_loss(
-        stage2, DDIMScheduler.from_config(SCHEDULER), some_batch(1, 3), half_mask()[..., ::8, ::8], weights
-    )
     with torch.no_grad():  # a fresh network's output layers are zero, which would stop every gradient
         torch.nn.init.normal_(stage2.conv_out.weight)
         for name, parameter in stage2.named_parameters():
             if name.endswith("proj_out.weight"):
                 torch.nn.init.normal_(parameter, std=0.02)
-    loss = unet_loss(
-        stage2, DDIMScheduler.from_config(SCHEDULER), some_batch(1, 3), half_mask()[..., ::8, ::8], weights
-    )
-    loss.backward()
+    scheduler, small_mask = DDIMScheduler.from_config(SCHEDULER), half_mask()[..., ::8, ::8]
+    UNetLosses(stage2, scheduler, small_mask, weights, recipe(tmp_path))(some_batch(1, 3), 0)["total"].backward()
     reached = {
         name for name, parameter in stage2.named_parameters() if parameter.grad is not None and parameter.grad.any()
     }
