@@ -1,6 +1,5 @@
 """The loop that all trainers share: optimiser, EMA, learning rate, checkpoints, curve, resume."""
 
-import csv
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -12,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from latentsync_core.errors import Cancelled
 from latentsync_core.training.checkpoint import load_latest_checkpoint, save_checkpoint
+from latentsync_core.training.curves import Board, Curve
+from latentsync_core.training.stop_signals import StopSignals
 
 log = logging.getLogger(__name__)
-
-LOG_EVERY = 50  # steps
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,12 @@ class Schedule:
         learning_rate: its peak.
         warmup_steps: linear rise from 0.
         flat_share: share of the run at the peak; then linear to 0.
-        ema_decay: of the averaged weights, per step.
+        ema_decay: of the averaged weights, per step; 0 = none are kept.
         checkpoint_minutes: between two checkpoints.
+        checkpoint_steps: between two checkpoints, whichever comes first; 0 = by the clock only.
+        keep_checkpoints: so many of the newest.
+        batches_per_step: whose gradients are averaged for one optimiser step.
+        log_every: steps whose mean makes a point of the curve.
     """
 
     steps: int
@@ -40,6 +44,10 @@ class Schedule:
     flat_share: float = 0.5
     ema_decay: float = 0.999
     checkpoint_minutes: float = 4.0
+    checkpoint_steps: int = 0
+    keep_checkpoints: int = 1
+    batches_per_step: int = 1
+    log_every: int = 50
 
     def progress(self, step: int, seconds: float) -> float:
         """How far the run is, 0..1 and beyond."""
@@ -64,9 +72,11 @@ class Trainer:
 
     Args:
         companions: by name, what is saved and resumed with the model.
+        board: shows the curve while it grows.
 
     Attributes:
         step: optimiser steps done, those of resumed runs included.
+        batch: number of the batch to draw, the position in the data: the step, if a step takes one batch.
     """
 
     def __init__(
@@ -76,21 +86,26 @@ class Trainer:
         schedule: Schedule,
         weight_decay: float = 0.01,
         companions: Mapping[str, Stateful] | None = None,
+        board: Board | None = None,
     ) -> None:
         self._model, self._run_dir, self._schedule = model, run_dir, schedule
         self._companions = companions or {}
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(schedule.ema_decay))
+        self._ema: AveragedModel | None = None
+        if schedule.ema_decay:
+            self._ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(schedule.ema_decay))
         self._optimizer = torch.optim.AdamW(
             self._parameters, schedule.learning_rate, betas=(0.9, 0.99), weight_decay=weight_decay
         )
-        self.step = 0
-        self._seconds_before = 0.0
+        self.step = self.batch = 0
+        self.curve = Curve(run_dir / "losses.csv", board)
+        self._recent: list[dict[str, float]] = []  # losses that are not in the curve yet
+        self._saved_step, self._seconds_before = 0, 0.0
 
     @property
     def averaged(self) -> nn.Module:
-        """The model with the averaged weights."""
-        module: nn.Module = self._ema.module
+        """The model with the averaged weights, or the model itself where none are kept."""
+        module: nn.Module = self._model if self._ema is None else self._ema.module
         return module
 
     def resume(self) -> None:
@@ -99,65 +114,91 @@ class Trainer:
         if state is None:
             return
         self._model.load_state_dict(state["model"])
-        self._ema.load_state_dict(state["ema"])
+        if self._ema is not None:
+            self._ema.load_state_dict(state["ema"])
         self._optimizer.load_state_dict(state["optimizer"])
         for name, companion in self._companions.items():
             companion.load_state_dict(state["companions"][name])
         self.step, self._seconds_before = state["step"], state["seconds"]
+        self.batch = self.step * self._schedule.batches_per_step
+        self._saved_step = self.step
+        self._recent = state.get("recent", [])  # checkpoints of before 2026-11-22 lack it
+        self.curve.forget_after(self.step)
 
-    def run(self, losses_of_next_batch: Callable[[], dict[str, Tensor]], on_checkpoint: Callable[[], None]) -> None:
+    def run(
+        self,
+        losses_of_next_batch: Callable[[], dict[str, Tensor]],
+        on_checkpoint: Callable[[], None],
+        after_step: Callable[[], None] | None = None,
+    ) -> None:
         """Train to the end of the schedule.
 
         Args:
-            losses_of_next_batch: the losses by name, scalars; "total" is what is minimised.
+            losses_of_next_batch: the losses by name, scalars, of batch number `batch`; "total" is what is minimised.
             on_checkpoint: called after every checkpoint, the last one included.
+            after_step: called after every step, before the checkpoint that may follow it.
+
+        Raises:
+            Cancelled: after SIGINT or SIGTERM; the step was finished and a checkpoint written.
         """
         self._run_dir.mkdir(parents=True, exist_ok=True)
         start = last_save = time.monotonic()
-        recent: list[dict[str, float]] = []
-        while True:
-            seconds = self._seconds_before + time.monotonic() - start
-            progress = self._schedule.progress(self.step, seconds)
-            is_over = progress >= 1
-            if is_over or time.monotonic() - last_save > 60 * self._schedule.checkpoint_minutes:
-                self._save(seconds)
-                on_checkpoint()
-                last_save = time.monotonic()
-            if is_over:
-                return
-            losses = losses_of_next_batch()
-            self._update(losses["total"], self._schedule.rate(self.step, progress))
-            recent.append({name: value.item() for name, value in losses.items()})
-            if self.step % LOG_EVERY == 0:
-                self._write_curve(seconds, recent)
-                recent = []
+        with StopSignals() as stop:
+            while True:
+                seconds = self._seconds_before + time.monotonic() - start
+                progress = self._schedule.progress(self.step, seconds)
+                is_over = progress >= 1
+                if is_over or stop.received or self._is_checkpoint_due(time.monotonic() - last_save):
+                    self._save(seconds)
+                    on_checkpoint()
+                    last_save = time.monotonic()
+                if is_over:
+                    return
+                if stop.received:
+                    raise Cancelled(f"{stop.received} at step {self.step}: checkpoint saved, --resume latest goes on")
+                self._take_step(losses_of_next_batch, self._schedule.rate(self.step, progress))
+                if self.step % self._schedule.log_every == 0:
+                    self.curve.add(self.step, seconds, _means(self._recent))
+                    self._recent = []
+                if after_step is not None:
+                    after_step()
 
-    def _update(self, loss: Tensor, rate: float) -> None:
+    def _is_checkpoint_due(self, seconds_since: float) -> bool:
+        every = self._schedule.checkpoint_steps
+        by_steps = every > 0 and self.step % every == 0 and self.step > self._saved_step
+        return by_steps or seconds_since > 60 * self._schedule.checkpoint_minutes
+
+    def _take_step(self, losses_of_next_batch: Callable[[], dict[str, Tensor]], rate: float) -> None:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._optimizer.zero_grad()
-        loss.backward()
+        batches = []
+        for number in range(self._schedule.batches_per_step):
+            losses = losses_of_next_batch()
+            if number == 0:
+                self._optimizer.zero_grad()
+            (losses["total"] / self._schedule.batches_per_step).backward()
+            batches.append({name: value.item() for name, value in losses.items()})
+            self.batch += 1
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self._optimizer.step()
-        self._ema.update_parameters(self._model)
+        if self._ema is not None:
+            self._ema.update_parameters(self._model)
         self.step += 1
+        self._recent.append(_means(batches))
 
     def _save(self, seconds: float) -> None:
         state = {
             "model": self._model.state_dict(),
-            "ema": self._ema.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "companions": {name: companion.state_dict() for name, companion in self._companions.items()},
             "seconds": seconds,
+            "recent": self._recent,
         }
-        save_checkpoint(self._run_dir / "checkpoints", self.step, state, keep=1)
+        if self._ema is not None:
+            state["ema"] = self._ema.state_dict()
+        save_checkpoint(self._run_dir / "checkpoints", self.step, state, keep=self._schedule.keep_checkpoints)
+        self._saved_step = self.step
 
-    def _write_curve(self, seconds: float, recent: list[dict[str, float]]) -> None:
-        means = {name: sum(losses[name] for losses in recent) / len(recent) for name in recent[0]}
-        path = self._run_dir / "losses.csv"
-        is_new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if is_new:
-                writer.writerow(["step", "seconds", *means])
-            writer.writerow([self.step, round(seconds, 1), *(round(value, 5) for value in means.values())])
+
+def _means(losses: list[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(each[name] for each in losses) / len(losses) for name in losses[0]}

@@ -1,11 +1,15 @@
-"""The shared loop: exact resume, learning rate, curve."""
+"""The shared loop: exact resume, clean interrupt, learning rate, curve."""
 
 import csv
+import os
+import signal
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from latentsync_core.errors import Cancelled
 from latentsync_core.training.trainer import Schedule, Trainer
 
 
@@ -77,3 +81,83 @@ def test_the_curve_holds_means_of_fifty_steps(tmp_path):
         ("50", 2.0, 24.5),
         ("100", 2.0, 74.5),
     ]
+
+
+def test_the_curve_of_a_resumed_run_is_that_of_an_unbroken_one(tmp_path):
+    train(tmp_path / "a", 100)
+    train(tmp_path / "b", 100, stop_after=60)
+    (tmp_path / "b" / "losses.csv").open("a").write("70,1.0,5.0\n")  # a step after the checkpoint, then killed
+    train(tmp_path / "b", 100, resume=True)
+    rows = [list(csv.DictReader((tmp_path / name / "losses.csv").open())) for name in ("a", "b")]
+    assert [(row["step"], row["total"]) for row in rows[0]] == [(row["step"], row["total"]) for row in rows[1]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_step_and_leaves_a_checkpoint(tmp_path, number):
+    model = nn.Linear(1, 1)
+    trainer = Trainer(model, tmp_path, schedule(100))
+    before = signal.getsignal(number)
+
+    def losses() -> dict[str, torch.Tensor]:
+        if trainer.step == 6:
+            os.kill(os.getpid(), number)
+        return {"total": model(torch.ones(1, 1)).sum()}
+
+    with pytest.raises(Cancelled, match=f"{number.name} at step 7"):
+        trainer.run(losses, lambda: None)
+    assert signal.getsignal(number) == before
+    resumed = Trainer(nn.Linear(1, 1), tmp_path, schedule(100))
+    resumed.resume()
+    assert resumed.step == 7
+
+
+def test_a_step_of_several_batches_is_a_step_of_one_large_batch(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randn(10, 2, 6, 4, generator=generator)  # steps, batches of a step, items, values
+    weights = []
+    for batches in (1, 2):
+        torch.manual_seed(0)
+        model = nn.Linear(4, 1).double()
+        plan = replace(schedule(10), batches_per_step=batches)
+        trainer = Trainer(model, tmp_path / str(batches), plan)
+        parts = data.double().flatten(0, 1) if batches == 2 else data.double().flatten(1, 2)
+
+        def losses(model=model, trainer=trainer, parts=parts) -> dict[str, torch.Tensor]:
+            return {"total": (model(parts[trainer.batch]) - 1).square().mean()}
+
+        trainer.run(losses, lambda: None)
+        assert trainer.batch == 10 * batches
+        weights.append(model.weight.detach())
+    assert torch.allclose(*weights, rtol=1e-9)
+
+
+def test_without_averaging_the_model_itself_is_the_result(tmp_path):
+    model = nn.Linear(1, 1)
+    trainer = Trainer(model, tmp_path, replace(schedule(3), ema_decay=0.0))
+    trainer.run(lambda: {"total": model(torch.ones(1, 1)).sum()}, lambda: None)
+    assert trainer.averaged is model
+    resumed = Trainer(nn.Linear(1, 1), tmp_path, replace(schedule(3), ema_decay=0.0))
+    resumed.resume()
+    assert torch.equal(resumed.averaged.weight, model.weight)
+
+
+def test_the_newest_checkpoints_are_kept(tmp_path):
+    model = nn.Linear(1, 1)
+    plan = replace(schedule(10), checkpoint_steps=2, keep_checkpoints=3)
+    Trainer(model, tmp_path, plan).run(lambda: {"total": model(torch.ones(1, 1)).sum()}, lambda: None)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step_00000006.pt", "step_00000008.pt", "step_00000010.pt"]
+
+
+def test_a_checkpoint_of_the_first_trainer_still_loads(tmp_path):
+    """The keys that checkpoints had before curves were saved with them."""
+    model = nn.Linear(1, 1)
+    trainer = Trainer(model, tmp_path, schedule(3))
+    trainer.run(lambda: {"total": model(torch.ones(1, 1)).sum()}, lambda: None)
+    path = tmp_path / "checkpoints" / "step_00000003.pt"
+    state = torch.load(path, weights_only=True)
+    del state["recent"], state["companions"]
+    torch.save(state, path)
+    resumed = Trainer(nn.Linear(1, 1), tmp_path, schedule(5))
+    resumed.resume()
+    assert resumed.step == resumed.batch == 3

@@ -1,0 +1,80 @@
+"""Curves of a run: rows of a CSV file, the same numbers for TensorBoard, and a picture of them."""
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from matplotlib.figure import Figure
+
+POSITION = ("step", "seconds")
+
+
+class Board(Protocol):
+    """What a curve needs of torch's SummaryWriter."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
+
+
+class Curve:
+    """One CSV file: step, seconds of training, and the measured values by name.
+
+    Args:
+        path: of the file; it grows by a row a measurement.
+        board: shows the values as `<file's stem>/<name>`; None = the file only.
+    """
+
+    def __init__(self, path: Path, board: Board | None = None) -> None:
+        self.path, self._board = path, board
+
+    def add(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
+        """Append a row."""
+        is_new = not self.path.exists() or self.path.stat().st_size == 0
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow([*POSITION, *values])
+            writer.writerow([step, round(seconds, 1), *(round(value, 5) for value in values.values())])
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(f"{self.path.stem}/{name}", value, step)
+
+    def forget_after(self, step: int) -> None:
+        """Drop the rows of later steps, which a resumed run measures again."""
+        if not self.path.exists():
+            return
+        header, *rows = self.path.read_text().splitlines(keepends=True) or [""]
+        kept = [row for row in rows if int(row.split(",", 1)[0]) <= step]
+        unfinished = self.path.with_suffix(".tmp")
+        unfinished.write_text("".join([header, *kept]))
+        os.replace(unfinished, self.path)
+
+    def rows(self) -> list[dict[str, float]]:
+        """All measurements; none before the first."""
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def plot_curves(out: Path, curves: Mapping[str, Curve], levels: Mapping[str, float]) -> None:
+    """Draw a PNG with a panel for every name of `levels`.
+
+    Args:
+        out: the picture.
+        curves: by label; those without the name are left out of its panel.
+        levels: names to draw, each with a height of interest (chance, say), which is drawn as a dotted line.
+    """
+    figure = Figure(figsize=(6 * len(levels), 4), layout="constrained")
+    for number, (name, level) in enumerate(levels.items()):
+        axes = figure.add_subplot(1, len(levels), number + 1)
+        for label, curve in curves.items():
+            points = [(row["step"], row[name]) for row in curve.rows() if name in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)
+        axes.axhline(level, linestyle=":", color="grey")
+        axes.set(xlabel="step", ylabel=name)
+        if axes.lines[1:]:
+            axes.legend()
+    figure.savefig(out, dpi=120)
