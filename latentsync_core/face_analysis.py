@@ -65,8 +65,12 @@ class FaceAnalysis(BackgroundThread):
         self._wait_for(lambda: len(self._faces) > frame)
         return self._faces[frame]
 
-    def anchor_of(self, shot: int) -> int:
+    def anchor_of(self, shot: int, yaw: float) -> int:
         """Give the source frame that serves as the reference of a shot, waiting until it can be chosen.
+
+        Args:
+            shot: number of the shot.
+            yaw: how far the face should be turned, degrees.
 
         Raises:
             Stopped: if the analysis is stopped meanwhile; or whatever ended it.
@@ -75,7 +79,7 @@ class FaceAnalysis(BackgroundThread):
         first = self._first_of_shot[shot]
         last = first + round(ANCHOR_SECONDS * self._grid.fps)
         self._wait_for(lambda: self._is_over or len(self._faces) > last or self._faces[-1].shot > shot)
-        return choose_anchor([face for face in self._faces[first:last] if face.shot == shot])
+        return choose_anchor([face for face in self._faces[first:last] if face.shot == shot], yaw)
 
     def _wait_for(self, is_known: Callable[[], bool]) -> None:
         with self._changed:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from latentsync_core.errors import FaceNotFound
 from latentsync_core.face.alignment import crop_face
+from latentsync_core.face.reference import nearest_pose
 from latentsync_core.face.tracking import FaceFrame
 from latentsync_core.face_analysis import FaceAnalysis
 from latentsync_core.media.frame_order import read_in_order
@@ -20,6 +21,14 @@ Crop = NDArray[np.uint8]  # (R, R, 3)
 
 
 @dataclass(frozen=True, eq=False)
+class Anchor:
+    """A reference frame: its number in the source, and the aligned face (R, R, 3) uint8."""
+
+    number: int
+    crop: Crop
+
+
+@dataclass(frozen=True, eq=False)
 class SuppliedFrame:
     """One result frame on its way.
 
@@ -29,8 +38,7 @@ class SuppliedFrame:
         picture: (H, W, 3) uint8, as the source shows it.
         face: where the face is; None if the frame passes through.
         crop: (R, R, 3) uint8, the aligned face; None if the frame passes through.
-        anchor: (R, R, 3) uint8, the aligned face of the shot's reference frame; None without a face, or if each frame
-            is its own reference.
+        anchor: the reference frame of `block`; None without a face, or if each frame is its own reference.
     """
 
     index: int
@@ -38,7 +46,7 @@ class SuppliedFrame:
     picture: RGBFrame
     face: FaceFrame | None
     crop: Crop | None
-    anchor: Crop | None
+    anchor: Anchor | None
 
 
 def frame_states(timeline: Timeline, analysis: FaceAnalysis) -> Iterator[FrameState]:
@@ -85,7 +93,7 @@ class FrameSupply:
     ) -> None:
         self._reader, self._anchor_reader, self._timeline = reader, anchor_reader, timeline
         self._analysis, self._resolution, self._clock = analysis, resolution, clock
-        self._anchors: dict[int, Crop] = {}
+        self._anchors: dict[tuple[int, float], Anchor] = {}  # of one shot, by (shot, yaw)
         self.frames_with_face = 0
 
     def frames_of(self, blocks: Iterable[Block], first_needed: int) -> Iterator[SuppliedFrame]:
@@ -99,16 +107,19 @@ class FrameSupply:
             if block.frames.stop <= first_needed:
                 continue
             start = max(block.frames.start, supplied_until)
+            anchor = self._anchor(block)
             if pictures is None:
                 pictures = read_in_order(self._reader, self._timeline.sources[start:])
             for index in range(start, block.frames.stop):
                 with self._clock.measure("decode"):
                     picture = next(pictures)
-                last = self._supply(index, block, picture, last)
+                last = self._supply(index, block, picture, anchor, last)
                 yield last
             supplied_until = block.frames.stop
 
-    def _supply(self, index: int, block: Block, picture: RGBFrame, last: SuppliedFrame | None) -> SuppliedFrame:
+    def _supply(
+        self, index: int, block: Block, picture: RGBFrame, anchor: Anchor | None, last: SuppliedFrame | None
+    ) -> SuppliedFrame:
         if block.shot is None:
             return SuppliedFrame(index, block, picture, None, None, None)
         face = self._analysis.face_in(self._timeline.sources[index])
@@ -117,21 +128,25 @@ class FrameSupply:
                 crop = last.crop  # a still picture, or the frozen end
             else:
                 crop = self._crop(picture, face)
-        return SuppliedFrame(index, block, picture, face, crop, self._anchor(block.shot))
+        return SuppliedFrame(index, block, picture, face, crop, anchor)
 
     def _crop(self, picture: RGBFrame, face: FaceFrame) -> Crop:
         assert face.matrix is not None
         return crop_face(picture, face.matrix, self._resolution)
 
-    def _anchor(self, shot: int) -> Crop | None:
-        if self._anchor_reader is None:
+    def _anchor(self, block: Block) -> Anchor | None:
+        """Give the frame of the block's shot in which the face is turned as in the block."""
+        if self._anchor_reader is None or block.shot is None:
             return None
-        if shot not in self._anchors:
-            number = self._analysis.anchor_of(shot)
+        faces = [self._analysis.face_in(self._timeline.sources[index]).landmarks for index in block.frames]
+        key = block.shot, nearest_pose([face.yaw for face in faces if face is not None])
+        if key not in self._anchors:
+            self._anchors = {known: anchor for known, anchor in self._anchors.items() if known[0] == block.shot}
+            number = self._analysis.anchor_of(*key)
             with self._clock.measure("decode"):
                 picture = next(self._anchor_reader.read(number, number + 1))
-            self._anchors[shot] = self._crop(picture, self._analysis.face_in(number))
-        return self._anchors[shot]
+            self._anchors[key] = Anchor(number, self._crop(picture, self._analysis.face_in(number)))
+        return self._anchors[key]
 
 
 def gather_blocks(frames: Iterable[SuppliedFrame]) -> Iterator[tuple[Block, list[SuppliedFrame]]]:

@@ -73,7 +73,7 @@ class MouthGenerator:
             times: the instant of the sound of each frame, seconds, (F,).
             windows: positions of each window's frames; together they cover 0..F-1 once.
             first_frame: number of the block's first frame, which seeds its random stream.
-            anchor: (shot, aligned face of its reference frame), None = each frame is its own reference.
+            anchor: (number, aligned face) of the reference frame, None = each frame is its own reference.
             on_step: called after every denoising step of every window.
 
         Returns:
@@ -119,11 +119,11 @@ class MouthGenerator:
         parts = [encode_to_latents(self._bundle.vae, part, generator) for part in pixels.split(AUTOENCODER_BATCH)]
         return torch.cat(parts).to(self._bundle.dtype)  # (F, C, h, w)
 
-    def _encode_anchor(self, shot: int, crop: NDArray[np.uint8]) -> Tensor:
-        if shot not in self._anchors:
-            generator = torch.Generator("cpu").manual_seed(self._denoising.seed + ANCHOR_STREAM + shot)
-            self._anchors[shot] = self._encode(self.to_pixels([crop]), generator)
-        return self._anchors[shot]
+    def _encode_anchor(self, number: int, crop: NDArray[np.uint8]) -> Tensor:
+        if number not in self._anchors:
+            generator = torch.Generator("cpu").manual_seed(self._denoising.seed + ANCHOR_STREAM + number)
+            self._anchors[number] = self._encode(self.to_pixels([crop]), generator)
+        return self._anchors[number]
 
 
 def blend_lead(before: Tensor, now: Tensor) -> Tensor:

@@ -233,13 +233,14 @@ class _Run:
             if block.shot is not None:
                 crops = [frame.crop for frame in frames if frame.crop is not None]
                 windows = block.windows(phases)
+                anchor = frames[-1].anchor  # the first frames may have been supplied with the block before
                 with self._clock.measure("diffusion"):
                     latents = generator.denoise_block(
                         crops,
                         [inputs.timeline.audio_time(frame.index) for frame in frames],
                         windows,
                         first_frame=block.frames.start,
-                        anchor=(block.shot, frames[0].anchor) if frames[0].anchor is not None else None,
+                        anchor=(anchor.number, anchor.crop) if anchor else None,
                         on_step=self._step_counter(block, len(windows)),
                     )
                     if block.lead and shared is not None:

@@ -1,8 +1,8 @@
-"""The reference frame: what a person looks like, for models that take one frame of a shot as the reference of all.
+"""The reference frame: what a person looks like, for models that take one frame of a shot as the reference of many.
 
 With each frame as its own reference a small model copies the old mouth; with one fixed frame it cannot. That frame
-should show what the model cannot guess: the person from the front, the teeth (mouth rather open than closed, but not
-at its widest), without motion blur.
+should show what the model cannot guess: the person as turned as in the frames to be made, the teeth (mouth rather open
+than closed, but not at its widest), without motion blur.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,24 @@ from latentsync_core.face.landmarks import FaceLandmarks, FloatArray
 from latentsync_core.face.tracking import FaceFrame
 
 OPENING_RANK: Final = 0.6  # of the mouth openings among the candidates; 0 = the most closed, 1 = the widest
-FRONTAL_YAW: Final = 10.0  # degrees that count as frontal
+YAW_STEP: Final = 15.0  # degrees between the head poses that have a reference frame of their own
+NEAR_YAW: Final = 10.0  # degrees that count as the pose asked for
 YAW_COST: Final = 1.0 / 30.0  # per degree beyond: 30 degrees cost as much as the worst mouth
 BLUR_COST: Final = 0.3  # of the least sharp candidate
 BRIDGED_COST: Final = 10.0  # of a face that was not detected but bridged
 
 
-def choose_anchor(frames: Sequence[FaceFrame]) -> int:
+def nearest_pose(yaws: Sequence[float]) -> float:
+    """Give the pose, a multiple of YAW_STEP, that a reference frame should show for faces of these yaws in degrees."""
+    return YAW_STEP * round(float(np.median(yaws)) / YAW_STEP)
+
+
+def choose_anchor(frames: Sequence[FaceFrame], yaw: float = 0.0) -> int:
     """Choose the reference frame of a shot.
 
     Args:
         frames: the shot's first seconds; frames without a face are passed over.
+        yaw: how far the face should be turned, degrees.
 
     Returns:
         The chosen frame's `index`; the earliest of equals.
@@ -38,12 +45,12 @@ def choose_anchor(frames: Sequence[FaceFrame]) -> int:
     faces = [face for _, face in candidates]
     opening = _ranks([face.mouth_opening for face in faces])
     sharpness = _ranks([face.sharpness for face in faces])
-    cost = np.abs(opening - OPENING_RANK) + BLUR_COST * (1.0 - sharpness) + [_pose_cost(face) for face in faces]
+    cost = np.abs(opening - OPENING_RANK) + BLUR_COST * (1.0 - sharpness) + [_pose_cost(face, yaw) for face in faces]
     return candidates[int(np.argmin(cost))][0]
 
 
-def _pose_cost(face: FaceLandmarks) -> float:
-    turned = YAW_COST * max(0.0, abs(face.yaw) - FRONTAL_YAW)
+def _pose_cost(face: FaceLandmarks, yaw: float) -> float:
+    turned = YAW_COST * max(0.0, abs(face.yaw - yaw) - NEAR_YAW)
     return turned + (BRIDGED_COST if face.confidence == 0 else 0.0)
 
 

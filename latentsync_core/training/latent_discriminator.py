@@ -58,6 +58,7 @@ class Adversary:
 
     def __init__(self, discriminator: LatentDiscriminator, learning_rate: float) -> None:
         self.discriminator = discriminator
+        self._learning_rate = learning_rate
         self._optimizer = torch.optim.AdamW(
             discriminator.parameters(), learning_rate, betas=(0.5, 0.9), weight_decay=0.0
         )
@@ -89,6 +90,8 @@ class Adversary:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.discriminator.load_state_dict(state["discriminator"])
         self._optimizer.load_state_dict(state["optimizer"])
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._learning_rate  # the recipe's, which may have changed since
 
 
 def balance(reconstruction: Tensor, adversarial: Tensor, prediction: Tensor) -> Tensor:

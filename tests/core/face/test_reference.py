@@ -3,7 +3,7 @@
 import pytest
 
 from latentsync_core.face.alignment import fit_similarity
-from latentsync_core.face.reference import choose_anchor
+from latentsync_core.face.reference import choose_anchor, nearest_pose
 from latentsync_core.face.tracking import FaceFrame
 from tests.core.face.scripted_faces import face_at
 
@@ -21,6 +21,16 @@ def test_a_frontal_frame_is_preferred_to_a_turned_one_with_the_better_mouth():
     frames = [frame(index, face_at(200, yaw=45, opening=0.01 * index)) for index in range(10)]
     frames.append(frame(10, face_at(200, yaw=3, opening=0.02)))
     assert choose_anchor(frames) == 10
+
+
+def test_for_a_turned_face_a_frame_turned_alike_is_preferred():
+    frames = [frame(index, face_at(200, yaw=yaw)) for index, yaw in enumerate((0, -31, 4, 33, 12))]
+    assert choose_anchor(frames, nearest_pose([20, 28, 29])) == 3
+    assert choose_anchor(frames, nearest_pose([-44, -26, 1])) == 1
+
+
+def test_small_turns_of_the_head_do_not_change_the_reference():
+    assert nearest_pose([-7, 2, 6, 7]) == 0
 
 
 def test_of_equal_mouths_the_sharp_frame_is_taken():
