@@ -157,7 +157,7 @@ def loss_weights(mask: Tensor, height: int, recipe: UNetRecipe) -> Tensor:
 
 def sample_timesteps(batch_size: int, num_timesteps: int) -> Tensor:
     """Timesteps (B,), the noisy ones more often: there the mouth is decided, and only there must one listen."""
-    return (num_timesteps * torch.rand(batch_size) ** 0.6).long()
+    return (num_timesteps * torch.rand(batch_size) ** 0.45).long()
 
 
 def timestep_weights(signal_to_noise: Tensor) -> Tensor:
@@ -214,12 +214,16 @@ class UNetLosses:
         reconstruction = reconstruction_loss(prediction, batch.target, self._weights, self._scheduler, timesteps)
         if not self._recipe.adversarial_weight:
             return {"total": reconstruction}
-        return self._with_adversary(batch, prediction, reconstruction, step)
+        return self._with_adversary(batch, prediction, reconstruction, timesteps, step)
 
-    def _with_adversary(self, batch: Batch, prediction: Tensor, reconstruction: Tensor, step: int) -> dict[str, Tensor]:
-        real, reference = self._part(batch.target), self._part(batch.reference)
-        fake = self._part(torch.where(self._shown, prediction, batch.target))
-        audio = rearrange(batch.audio, "b f s d -> (b f) s d")
+    def _with_adversary(
+        self, batch: Batch, prediction: Tensor, reconstruction: Tensor, timesteps: Tensor, step: int
+    ) -> dict[str, Tensor]:
+        shown = torch.where(self._shown, prediction, batch.target)
+        # The noisiest half: what is made from nearly clean latents cannot be told from real ones.
+        judged = timesteps.argsort(descending=True)[: max(1, len(timesteps) // 2)]
+        real, fake, reference = (self._part(latents[judged]) for latents in (batch.target, shown, batch.reference))
+        audio = rearrange(batch.audio[judged], "b f s d -> (b f) s d")
         told_apart = self.adversary.learn(real, fake, reference, audio)
         losses = {"total": reconstruction, "reconstruction": reconstruction.detach(), "discriminator": told_apart}
         start = self._recipe.adversarial_start

@@ -161,7 +161,7 @@ def test_noisy_timesteps_come_more_often():
     timesteps = sample_timesteps(20_000, 1000)
     assert timesteps.min() >= 0
     assert timesteps.max() < 1000
-    assert float((timesteps >= 500).float().mean()) == pytest.approx(1 - 0.5 ** (1 / 0.6), abs=0.02)
+    assert float((timesteps >= 500).float().mean()) == pytest.approx(1 - 0.5 ** (1 / 0.45), abs=0.02)
 
 
 def some_sampler(tmp_path, **changes) -> WindowSampler:
