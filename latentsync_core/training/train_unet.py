@@ -73,7 +73,8 @@ class UNetRecipe:
     outside_weight: float = 0.05
     adversarial_weight: float = 0.0  # of the discriminator's gradient, relative to the reconstruction's
     adversarial_start: int = 300  # the discriminator learns alone until then, and the weight rises as long again
-    discriminator_rate: float = 2e-4
+    discriminator_rate: float = 1e-3
+    init_discriminator_from: str = ""  # discriminator.pt of the stage before
     ema_decay: float = 0.999
     checkpoint_minutes: float = 4.0
     generated_weight: float = 0.5
@@ -205,6 +206,8 @@ class UNetLosses:
         self._shown = weights > weights.min()  # where the result is taken from the prediction
         config = recipe.model
         discriminator = LatentDiscriminator(config["out_channels"], config["cross_attention_dim"])
+        if recipe.init_discriminator_from:
+            discriminator.load_state_dict(read_state_dict(Path(recipe.init_discriminator_from)))
         self.adversary = Adversary(discriminator, recipe.discriminator_rate)
 
     def __call__(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -286,7 +289,7 @@ def build_unet(recipe: UNetRecipe) -> UNet3DConditionModel:
 
 
 def train_unet(recipe: UNetRecipe, resume: bool = False) -> None:
-    """Run the recipe and leave the averaged weights in `run_dir/unet.pt`, rewritten at every checkpoint."""
+    """Run the recipe; the averaged weights are in `run_dir/unet.pt` and discriminator.pt, new at every checkpoint."""
     torch.manual_seed(recipe.seed)
     vae = SpaceToDepthAutoencoder.from_pretrained(recipe.vae_dir).eval().to(memory_format=torch.channels_last)
     mask = torch.from_numpy(load_mask(recipe.mask_path, RESOLUTION))
@@ -307,7 +310,9 @@ def train_unet(recipe: UNetRecipe, resume: bool = False) -> None:
     trainer = Trainer(unet, recipe.run_dir, schedule, recipe.weight_decay, {"adversary": losses.adversary})
     if resume:
         trainer.resume()
-    trainer.run(
-        lambda: losses(sampler.batch(trainer.step), trainer.step),
-        lambda: torch.save(trainer.averaged.state_dict(), recipe.run_dir / "unet.pt"),
-    )
+
+    def save() -> None:
+        torch.save(trainer.averaged.state_dict(), recipe.run_dir / "unet.pt")
+        torch.save(losses.adversary.discriminator.state_dict(), recipe.run_dir / "discriminator.pt")
+
+    trainer.run(lambda: losses(sampler.batch(trainer.step), trainer.step), save)

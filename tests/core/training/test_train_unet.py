@@ -92,6 +92,16 @@ def test_the_discriminator_learns_alone_then_moves_the_prediction_where_it_is_sh
     assert not change.grad[..., :4, :].any()
 
 
+def test_a_later_stage_goes_on_with_the_discriminator_of_the_one_before(tmp_path):
+    settings = recipe(tmp_path)
+    arguments = (lambda *_: None, DDIMScheduler.from_config(SCHEDULER), half_mask()[..., ::8, ::8], torch.ones(1))
+    before = UNetLosses(*arguments, settings).adversary.discriminator
+    torch.save(before.state_dict(), tmp_path / "discriminator.pt")
+    settings = recipe(tmp_path, init_discriminator_from=str(tmp_path / "discriminator.pt"))
+    after = UNetLosses(*arguments, settings).adversary.discriminator
+    assert torch.equal(before.audio.weight, after.audio.weight)
+
+
 def test_the_hole_counts_most(tmp_path):
     weights = loss_weights(half_mask(), 8, recipe(tmp_path, hole_weight=1.0, outside_weight=0.05))
     assert float(weights.mean()) == pytest.approx(1.0)
