@@ -63,7 +63,7 @@ def paste_canvas(frame: NDArray[np.uint8], face: Array, matrix: Array) -> dict[s
     centre = _erode(eroded, 2 * edge)
     sigma = 0.3 * (edge - 1) + 0.8
     soft = cv2.GaussianBlur(centre, (2 * edge + 1, 2 * edge + 1), sigma, borderType=cv2.BORDER_REFLECT_101)
-    restored = soft[..., None] * levels + (1 - soft[..., None]) * frame
+    restored = (soft * eroded)[..., None] * levels + (1 - soft[..., None]) * frame
     return {
         "inv_face": drawn,
         "inv_mask": mask,
