@@ -1,0 +1,122 @@
+"""Step 5: align the faces of a segment (arXiv:2412.09262, section 3), and drop segments with several faces or none.
+
+Frames are asked for twice, for the meshes and for the crops: ten seconds of 1080p would take 1.5 GB to hold.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+from latentsync_core.data_preparation.dropped import Dropped
+from latentsync_core.data_preparation.face_mesh import MESH_POINTS
+from latentsync_core.face.alignment import crop_face, crop_matrix, fit_similarity
+from latentsync_core.face.landmarks import MIN_FACE_HEIGHT, FaceLandmarks
+from latentsync_core.face.mediapipe_backend import FaceMesh, MediapipeBackend, anchors_of, describe
+
+FACELESS_AT_MOST = 0.3  # share of frames; their anchors are taken from the nearest frame with a face
+SEVERAL_AT_MOST = 0.1  # share of frames with a second face: a detector's ghost is seen in a few frames only
+SECOND_FACE = 0.5  # of the tallest face's height; smaller ones are passers-by and pictures on the wall
+ANCHOR_SMOOTHING = 1.0  # frames, standard deviation
+
+Frames = Iterable[NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class FaceMeasures:
+    """What was seen of the faces of one segment.
+
+    Attributes:
+        face_px: median height of the tallest face in the source's pixels.
+        yaw: median turn to either side, degrees.
+        faceless_share: share of frames without a face.
+        several_share: share of frames with a second face.
+    """
+
+    face_px: float
+    yaw: float
+    faceless_share: float
+    several_share: float
+
+
+def look_for_faces(frames: Frames, detector: MediapipeBackend) -> tuple[NDArray[np.float32], FaceMeasures]:
+    """Find the tallest face in each frame.
+
+    Args:
+        frames: (H, W, 3) uint8 RGB.
+        detector: finds the faces.
+
+    Returns:
+        (F, 468, 2) float32 meshes in frame pixels, NaN for a frame without a face; and what was seen.
+    """
+    meshes: list[NDArray[np.float32]] = []
+    seen: list[FaceLandmarks] = []
+    with_several = 0
+    for frame in frames:
+        found = sorted(detector.detect_meshes(frame), key=_height, reverse=True)
+        if not found:
+            meshes.append(np.full((MESH_POINTS, 2), np.nan, np.float32))
+            continue
+        meshes.append(found[0].points[:, :2].astype(np.float32))
+        seen.append(describe(found[0]))
+        with_several += len(found) > 1 and _height(found[1]) >= SECOND_FACE * _height(found[0])
+    count = len(meshes)
+    measures = FaceMeasures(
+        face_px=float(np.median([face.height for face in seen])) if seen else 0.0,
+        yaw=float(np.median([abs(face.yaw) for face in seen])) if seen else 0.0,
+        faceless_share=1 - len(seen) / count,
+        several_share=with_several / count,
+    )
+    return np.stack(meshes), measures
+
+
+def fault_of(measures: FaceMeasures) -> Dropped | None:
+    """Say why a segment cannot be used; None if it shows one face."""
+    if measures.faceless_share > FACELESS_AT_MOST:
+        return Dropped("no face", f"in {measures.faceless_share:.0%} of the frames")
+    if measures.several_share > SEVERAL_AT_MOST:
+        return Dropped("several faces", f"in {measures.several_share:.0%} of the frames")
+    if measures.face_px < MIN_FACE_HEIGHT:
+        return Dropped("face too small", f"{measures.face_px:.0f} px tall, at least {MIN_FACE_HEIGHT:.0f} are needed")
+    return None
+
+
+def write_aligned(read: Callable[[], Frames], meshes: NDArray[np.float32], folder: Path, resolution: int) -> None:
+    """Write crops.npy (F, R, R, 3) uint8 and mesh.npy (F, 468, 2) float32 in pixels of the crop.
+
+    Args:
+        read: begins to read the segment's frames.
+        meshes: of `look_for_faces`; some may be NaN, not all.
+        folder: where to write; it appears when it is complete.
+        resolution: side R of the crops.
+    """
+    meshes = _fill_gaps(meshes)
+    anchors = gaussian_filter1d(
+        np.stack([anchors_of(mesh.astype(np.float64)) for mesh in meshes]), ANCHOR_SMOOTHING, axis=0, mode="nearest"
+    )
+    fits = [fit_similarity(points) for points in anchors]
+    maps = np.stack([crop_matrix(fit, resolution) for fit in fits])
+    aligned = np.einsum("fij,fpj->fpi", maps[:, :, :2], meshes) + maps[:, None, :, 2]
+    crops = np.stack([crop_face(frame, fit, resolution) for frame, fit in zip(read(), fits, strict=True)])
+    partial = folder.with_name(f"{folder.name}.part")
+    for stale in (partial, folder):
+        shutil.rmtree(stale, ignore_errors=True)
+    partial.mkdir(parents=True)
+    np.save(partial / "crops.npy", crops)
+    np.save(partial / "mesh.npy", aligned.astype(np.float32))
+    partial.replace(folder)
+
+
+def _fill_gaps(meshes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give frames without a face the mesh of the nearest frame that has one."""
+    seen = np.flatnonzero(~np.isnan(meshes[:, 0, 0]))
+    nearest = seen[np.abs(seen[None, :] - np.arange(len(meshes))[:, None]).argmin(1)]
+    return meshes[nearest]
+
+
+def _height(mesh: FaceMesh) -> float:
+    return float(np.ptp(mesh.points[:, 1]))
