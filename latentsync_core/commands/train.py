@@ -1,4 +1,4 @@
-"""`train-vae`, `train-audio`, `train-unet` and `export-bundle RECIPE.yaml [--set key=value ...] [--resume latest]`."""
+"""`train-vae | -audio | -syncnet | -unet` and `export-bundle RECIPE.yaml [--set key=value ...] [--resume latest]`."""
 
 import argparse
 import sys
@@ -10,13 +10,14 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     for name, text, run in (
         ("train-vae", "train an autoencoder", run_train_vae),
         ("train-audio", "train an audio encoder to tell the shape of the lips", run_train_audio),
+        ("train-syncnet", "train a SyncNet to tell whether lips and sound belong together", run_train_syncnet),
         ("train-unet", "train a U-Net, one stage", run_train_unet),
         ("export-bundle", "put a bundle together from trained parts", run_export_bundle),
     ):
         parser = subparsers.add_parser(name, help=text)
         parser.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
         parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key")
-        if run in (run_train_vae, run_train_unet):
+        if run in (run_train_vae, run_train_syncnet, run_train_unet):
             parser.add_argument("--resume", choices=["latest"], help="go on from the newest checkpoint")
         parser.set_defaults(run=run)
 
@@ -38,6 +39,17 @@ def run_train_audio(arguments: argparse.Namespace) -> int:
 
     recipe = read_recipe(arguments.recipe, AudioRecipe, arguments.set)
     train_audio_encoder(recipe)
+    return _tell(recipe.run_dir)
+
+
+def run_train_syncnet(arguments: argparse.Namespace) -> int:
+    """Train a SyncNet."""
+    from latentsync_core.training.recipe import read_recipe
+    from latentsync_core.training.syncnet_recipe import SyncNetRecipe
+    from latentsync_core.training.train_syncnet import train_syncnet
+
+    recipe = read_recipe(arguments.recipe, SyncNetRecipe, arguments.set)
+    train_syncnet(recipe, resume=arguments.resume == "latest")
     return _tell(recipe.run_dir)
 
 

@@ -4,9 +4,11 @@ import csv
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from matplotlib.figure import Figure
+from torch.utils.tensorboard import SummaryWriter
 
 POSITION = ("step", "seconds")
 
@@ -15,6 +17,29 @@ class Board(Protocol):
     """What a curve needs of torch's SummaryWriter."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
+
+
+class TensorBoard:
+    """A board in a folder; a resumed run's first value hides what a killed one had written from that step on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer: SummaryWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+        """Show a value; steps do not fall."""
+        if self._writer is None:
+            self._writer = SummaryWriter(str(self._folder), purge_step=global_step)
+        self._writer.add_scalar(tag, scalar_value, global_step)
 
 
 class Curve:

@@ -76,6 +76,7 @@ class Trainer:
 
     Attributes:
         step: optimiser steps done, those of resumed runs included.
+        seconds: of training, those of resumed runs included.
         batch: number of the batch to draw, the position in the data: the step, if a step takes one batch.
     """
 
@@ -100,7 +101,7 @@ class Trainer:
         self.step = self.batch = 0
         self.curve = Curve(run_dir / "losses.csv", board)
         self._recent: list[dict[str, float]] = []  # losses that are not in the curve yet
-        self._saved_step, self._seconds_before = 0, 0.0
+        self._saved_step, self.seconds = 0, 0.0
 
     @property
     def averaged(self) -> nn.Module:
@@ -119,7 +120,7 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         for name, companion in self._companions.items():
             companion.load_state_dict(state["companions"][name])
-        self.step, self._seconds_before = state["step"], state["seconds"]
+        self.step, self.seconds = state["step"], state["seconds"]
         self.batch = self.step * self._schedule.batches_per_step
         self._saved_step = self.step
         self._recent = state.get("recent", [])  # checkpoints of before 2026-11-22 lack it
@@ -142,14 +143,15 @@ class Trainer:
             Cancelled: after SIGINT or SIGTERM; the step was finished and a checkpoint written.
         """
         self._run_dir.mkdir(parents=True, exist_ok=True)
-        start = last_save = time.monotonic()
+        last_save = time.monotonic()
+        start = last_save - self.seconds
         with StopSignals() as stop:
             while True:
-                seconds = self._seconds_before + time.monotonic() - start
-                progress = self._schedule.progress(self.step, seconds)
+                self.seconds = time.monotonic() - start
+                progress = self._schedule.progress(self.step, self.seconds)
                 is_over = progress >= 1
                 if is_over or stop.received or self._is_checkpoint_due(time.monotonic() - last_save):
-                    self._save(seconds)
+                    self._save(self.seconds)
                     on_checkpoint()
                     last_save = time.monotonic()
                 if is_over:
@@ -158,7 +160,7 @@ class Trainer:
                     raise Cancelled(f"{stop.received} at step {self.step}: checkpoint saved, --resume latest goes on")
                 self._take_step(losses_of_next_batch, self._schedule.rate(self.step, progress))
                 if self.step % self._schedule.log_every == 0:
-                    self.curve.add(self.step, seconds, _means(self._recent))
+                    self.curve.add(self.step, self.seconds, _means(self._recent))
                     self._recent = []
                 if after_step is not None:
                     after_step()

@@ -1,0 +1,232 @@
+"""What SyncNet learns from: windows of consecutive frames with their own sound, or with another instant's.
+
+arXiv:2412.09262, section 3.3: one half of the windows is in sync, the other half hears another instant of the same
+clip. An item is a pure function of its index and the seed, so the position in the data is one number.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from latentsync_core.audio.mel import MAX_VALUE, MELS_PER_SECOND, RANGE_DB, VIDEO_FPS, mel_window_length, syncnet_mel
+from latentsync_core.errors import UnreadableMedia
+from latentsync_core.training.face_clips import FaceClip, clip_weights
+
+log = logging.getLogger(__name__)
+
+ENCODED_AT_ONCE = 16  # frames
+
+
+@dataclass(frozen=True)
+class SyncClip:
+    """A clip as SyncNet's training reads it; the arrays are mapped from disk when first used.
+
+    Attributes:
+        clip: the prepared clip.
+        pictures_path: cached lower halves; None = the clip's own crops have the wanted size.
+        mel_path: cached mel of the whole clip.
+    """
+
+    clip: FaceClip
+    pictures_path: Path | None
+    mel_path: Path
+
+    @cached_property
+    def pictures(self) -> NDArray[np.generic]:
+        """(F, C, h, w) lower halves: RGB in uint8, or latents in float16."""
+        if self.pictures_path is not None:
+            return np.load(self.pictures_path, mmap_mode="r")
+        return rearrange(lower_half(self.clip.crops), "f h w c -> f c h w")
+
+    @cached_property
+    def mel(self) -> NDArray[np.float32]:
+        """(80, T) in [-4, 4] at 80 per second."""
+        return np.load(self.mel_path, mmap_mode="r")
+
+    def count_starts(self, num_frames: int) -> int:
+        """How many windows the clip has, whole in picture and sound; the first frame of the first one is 0."""
+        spare_columns = self.mel.shape[1] - mel_window_length(num_frames)
+        by_sound = (VIDEO_FPS * (spare_columns + 1) - 1) // MELS_PER_SECOND  # the last frame whose column is not later
+        return max(0, min(self.clip.num_frames - num_frames, by_sound) + 1)
+
+
+class SyncItem(NamedTuple):
+    """A window, or a batch of them with an axis in front.
+
+    Attributes:
+        frames: (F * C, h, w), frame-major; RGB in [-1, 1] or latents.
+        mel: (1, 80, M) in [-4, 4].
+        label: () 1 = the sound is that of the frames, 0 = of another instant.
+    """
+
+    frames: Tensor
+    mel: Tensor
+    label: Tensor
+
+
+class SyncWindows(Dataset[SyncItem]):
+    """Windows without end; even indices are in sync, odd ones are not.
+
+    Args:
+        clips: at least one with two windows.
+        num_frames: of a window.
+        seed: of everything that is drawn.
+        min_shift: frames at least between a window and the instant of its wrong sound.
+        augment: mirror and recolour the window, and change the loudness; for pictures only.
+        generated_weight: of generated footage among real one.
+    """
+
+    def __init__(
+        self,
+        clips: list[SyncClip],
+        num_frames: int,
+        seed: int,
+        min_shift: int = 1,
+        augment: bool = False,
+        generated_weight: float = 0.5,
+    ) -> None:
+        long_enough = [clip for clip in clips if clip.count_starts(num_frames) >= 2 * min_shift]
+        if not long_enough:
+            raise UnreadableMedia(f"none of {len(clips)} clips has {2 * min_shift} windows of {num_frames} frames")
+        if len(long_enough) < len(clips):
+            log.warning("%d of %d clips are too short", len(clips) - len(long_enough), len(clips))
+        self.clips, self._num_frames, self._seed = long_enough, num_frames, seed
+        self._min_shift, self._augment = min_shift, augment
+        self._weights = clip_weights([clip.clip for clip in long_enough], generated_weight)
+
+    @property
+    def picture(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one frame."""
+        channels, height, width = self.clips[0].pictures.shape[1:]
+        return channels, height, width
+
+    def __getitem__(self, index: int) -> SyncItem:
+        generator = np.random.default_rng([self._seed, index])
+        clip = self.clips[generator.choice(len(self.clips), p=self._weights)]
+        starts = clip.count_starts(self._num_frames)
+        start = heard = int(generator.integers(starts))
+        is_in_sync = index % 2 == 0
+        if not is_in_sync:
+            others = np.r_[: max(0, start - self._min_shift + 1), start + self._min_shift : starts]
+            heard = int(generator.choice(others))
+        window = np.asarray(clip.pictures[start : start + self._num_frames])
+        frames = window / np.float32(127.5) - 1 if window.dtype == np.uint8 else window.astype(np.float32)
+        first = heard * MELS_PER_SECOND // VIDEO_FPS
+        mel = np.array(clip.mel[:, first : first + mel_window_length(self._num_frames)])
+        if self._augment:
+            frames, mel = change_window(frames, mel, generator)
+        return SyncItem(
+            torch.from_numpy(rearrange(frames, "f c h w -> (f c) h w")),
+            torch.from_numpy(mel)[None],
+            torch.tensor(float(is_in_sync)),
+        )
+
+
+def change_window(
+    frames: NDArray[np.float32], mel: NDArray[np.float32], generator: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mirror and recolour frames (F, 3, h, w) in [-1, 1] alike, and change the loudness of a mel by up to 6 dB."""
+    if generator.random() < 0.5:
+        frames = frames[..., ::-1]
+    gain = generator.uniform(0.8, 1.15) * generator.uniform(0.93, 1.07, (3, 1, 1))
+    frames = (frames + 1) * gain.astype(np.float32) - 1 + np.float32(generator.uniform(-0.1, 0.1))
+    louder = np.float32(generator.uniform(-6, 6) * 2 * MAX_VALUE / RANGE_DB)
+    return np.clip(frames, -1, 1), np.clip(mel + louder, -MAX_VALUE, MAX_VALUE)
+
+
+def lower_half(pictures: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The lower half (F, R / 2, R, C) of pictures (F, R, R, C)."""
+    return pictures[:, pictures.shape[1] // 2 :]
+
+
+def open_sync_clips(
+    clips: list[FaceClip], cache_dir: Path, resolution: int, vae: torch.nn.Module | None = None
+) -> list[SyncClip]:
+    """Check every clip, and cache its mel and its pictures unless they are there already.
+
+    Args:
+        cache_dir: one file per clip, named after everything that it depends on.
+        resolution: of the whole aligned face, pixels; the crops' own needs no cache.
+        vae: encodes the faces; the lower half of their latents is cached. None = pixels.
+
+    Raises:
+        UnreadableMedia: naming the clip that is broken.
+    """
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    space = "pixel"
+    if vae is not None:
+        from latentsync_core.training.latent_cache import weights_digest  # which loads diffusers: seconds
+
+        space = weights_digest(vae)
+    opened = []
+    for clip in clips:
+        _refuse_broken(clip)
+        pictures_path = None
+        if vae is not None or clip.crops.shape[1] != resolution:
+            pictures_path = cache_dir / f"{clip.folder.name}.{_key(clip.folder / 'crops.npy', resolution, space)}.npy"
+            if not pictures_path.exists():
+                _save(pictures_path, _see(clip, resolution, vae))
+        mel_path = cache_dir / f"{clip.folder.name}.{_key(clip.folder / 'pcm.npy')}.mel.npy"
+        if not mel_path.exists():
+            _save(mel_path, syncnet_mel(torch.from_numpy(clip.pcm)).numpy())
+        opened.append(SyncClip(clip, pictures_path, mel_path))
+    return opened
+
+
+def _refuse_broken(clip: FaceClip) -> None:
+    try:
+        crops, samples = clip.crops, len(clip.pcm)
+    except (OSError, ValueError, EOFError) as error:
+        raise UnreadableMedia(f"{clip.folder}: broken ({error}); prepare it again or remove it") from error
+    is_square = crops.ndim == 4 and crops.shape[1] == crops.shape[2] and crops.shape[3] == 3
+    if not is_square or crops.dtype != np.uint8 or len(crops) != clip.num_frames or samples == 0:
+        raise UnreadableMedia(
+            f"{clip.folder}: crops.npy is {crops.dtype} {crops.shape}, pcm.npy has {samples} samples, meta.json names "
+            f"{clip.num_frames} frames; prepare it again or remove it"
+        )
+
+
+def _key(source: Path, *facts: object) -> str:
+    """A short name for what is made of a file under these circumstances."""
+    state = source.stat()
+    return hashlib.sha256(repr((state.st_size, state.st_mtime_ns, *facts)).encode()).hexdigest()[:12]
+
+
+def _save(path: Path, array: NDArray[np.generic]) -> None:
+    unfinished = path.with_suffix(".tmp.npy")
+    np.save(unfinished, array)
+    unfinished.replace(path)
+
+
+def _see(clip: FaceClip, resolution: int, vae: torch.nn.Module | None) -> NDArray[np.generic]:
+    """(F, C, h, w): lower halves in uint8 at the resolution, or of the latents in float16."""
+    if vae is None:
+        size = (resolution, resolution // 2)
+        halves = [cv2.resize(half, size, interpolation=cv2.INTER_AREA) for half in lower_half(clip.crops)]
+        return rearrange(np.stack(halves), "f h w c -> f c h w")
+    size = (resolution, resolution)
+    same = clip.crops.shape[1] == resolution
+    faces = [face if same else cv2.resize(face, size, interpolation=cv2.INTER_AREA) for face in clip.crops]
+    latents = [_encode(vae, np.stack(faces[i : i + ENCODED_AT_ONCE])) for i in range(0, len(faces), ENCODED_AT_ONCE)]
+    return np.concatenate(latents)
+
+
+@torch.no_grad()
+def _encode(vae: torch.nn.Module, faces: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """Diffusion latents of faces (N, R, R, 3), the lower half: (N, C, h, w)."""
+    weight = next(vae.parameters())
+    pixels = rearrange(torch.from_numpy(faces).to(weight) / 127.5 - 1, "n h w c -> n c h w").contiguous()
+    latents = vae.encode(pixels).latent_dist.mode()
+    latents = (latents - (vae.config.get("shift_factor") or 0)) * vae.config["scaling_factor"]
+    return latents[:, :, latents.shape[2] // 2 :].half().cpu().numpy()

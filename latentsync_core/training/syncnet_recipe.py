@@ -1,0 +1,106 @@
+"""The recipe of a SyncNet run, and the network that it asks for (arXiv:2412.09262, sections 3.3 and 4.3)."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from latentsync_core.errors import BadOption
+from latentsync_core.models.syncnet import StableSyncNet
+from latentsync_core.models.wav2lip_syncnet import Wav2LipSyncNet
+from latentsync_core.training.syncnet_model import PictureShape, refuse_misfit, stable_syncnet_config
+from latentsync_core.training.trainer import Schedule
+
+CHOICES = {
+    "architecture": ("stable", "wav2lip"),
+    "space": ("pixel", "latent"),
+    "precision": ("bf16", "fp32"),
+    "device": ("auto", "cpu", "cuda"),
+}
+
+
+@dataclass(frozen=True)
+class SyncNetRecipe:
+    """Everything about one SyncNet run; lengths are in optimiser steps unless named otherwise."""
+
+    data_dir: Path
+    run_dir: Path
+    cache_dir: Path  # mels, and pictures of another resolution or latents
+    architecture: str = "stable"  # or wav2lip, which takes 5 frames of 256 px
+    model: dict[str, Any] = field(default_factory=dict)  # of a stable one; see stable_syncnet_config
+    embedding_dim: int = 0  # 0 = as the model has it
+    num_frames: int = 16
+    resolution: int = 256  # of the whole aligned face, pixels
+    space: str = "pixel"  # or latent, of the autoencoder
+    vae_dir: str = ""
+    steps: int = 100_000
+    max_minutes: float = math.inf  # a run that ends by the clock cannot be repeated exactly
+    batch_size: int = 64  # windows
+    batches_per_step: int = 1
+    learning_rate: float = 1e-5
+    warmup_steps: int = 200
+    weight_decay: float = 0.01
+    ema_decay: float = 0.0  # 0 = the weights are not averaged
+    precision: str = "bf16"  # of the arithmetic, or fp32; the weights are float32 always
+    min_negative_shift: int = 1  # frames at least between a window and its wrong sound
+    augment: bool = False  # mirror, recolour, change the loudness
+    generated_weight: float = 0.5  # of generated footage among real one
+    log_every: int = 50
+    validate_every: int = 500
+    validation_items: int = 512  # windows of held-out people
+    stuck_after: int = 2000  # steps at chance before the alarm
+    checkpoint_steps: int = 0  # 0 = by the clock only
+    checkpoint_minutes: float = 10.0
+    keep_checkpoints: int = 2
+    num_workers: int = 0  # processes that load windows
+    device: str = "auto"
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise BadOption(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if (self.space == "latent") != bool(self.vae_dir):
+            raise BadOption("space: latent and vae_dir belong together")
+        if self.space == "latent" and self.augment:
+            raise BadOption("augment changes pictures; space: latent has none")
+        if self.architecture == "wav2lip" and (self.model or self.embedding_dim or self.space == "latent"):
+            raise BadOption("architecture: wav2lip is fixed: no model, no embedding_dim, no space: latent")
+
+    def schedule(self) -> Schedule:
+        """The part that the trainer needs."""
+        names = ("steps", "max_minutes", "learning_rate", "warmup_steps", "ema_decay", "checkpoint_minutes")
+        more = ("checkpoint_steps", "keep_checkpoints", "batches_per_step", "log_every")
+        return Schedule(**{name: getattr(self, name) for name in names + more})
+
+
+def build_syncnet(recipe: SyncNetRecipe, picture: PictureShape) -> nn.Module:
+    """The network of the recipe, with random weights.
+
+    Raises:
+        BadOption: if it does not fit the pictures or the sound.
+    """
+
+    def build() -> nn.Module:
+        if recipe.architecture == "wav2lip":
+            return Wav2LipSyncNet(recipe.num_frames)
+        return StableSyncNet(stable_syncnet_config(recipe.model, recipe.num_frames, picture, recipe.embedding_dim))
+
+    with torch.device("meta"):
+        refuse_misfit(build(), recipe.num_frames, picture)
+    return build()
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of `auto`, `cpu` or `cuda`.
+
+    Raises:
+        BadOption: if there is none of that kind.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise BadOption("device: cuda, but there is none; take auto or cpu")
+    is_cuda = wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if is_cuda else "cpu")

@@ -1,0 +1,190 @@
+"""Train SyncNet (`train-syncnet RECIPE.yaml`): arXiv:2412.09262, section 3.3 and the studies of section 4.3.
+
+The run's folder gets `syncnet/` (the weights, averaged if the recipe says so, rewritten at every checkpoint), `best/`
+(those of the lowest validation loss), losses.csv, validation.csv, curves.png, tensorboard/, and alarm.txt while the
+loss is stuck at chance.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import count, islice
+from pathlib import Path
+
+import torch
+import yaml
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from latentsync_core.errors import BadOption
+from latentsync_core.models.syncnet import StableSyncNet
+from latentsync_core.training.curves import Curve, TensorBoard, plot_curves
+from latentsync_core.training.face_clips import read_face_clips
+from latentsync_core.training.losses.sync_loss import cosine_loss, sync_accuracy
+from latentsync_core.training.stuck_alarm import CHANCE_ACCURACY, CHANCE_LOSS, likely_causes, stuck_since
+from latentsync_core.training.sync_windows import SyncItem, SyncWindows, open_sync_clips
+from latentsync_core.training.syncnet_model import save_syncnet
+from latentsync_core.training.syncnet_recipe import SyncNetRecipe, build_syncnet, choose_device
+from latentsync_core.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+WAV2LIP_EMBEDDING_DIM = 1024
+VALIDATION_SEED = 0  # the same windows in every run, so that runs can be compared
+
+
+def open_windows(recipe: SyncNetRecipe, device: torch.device) -> tuple[SyncWindows, SyncWindows]:
+    """The windows to learn from and, of other people, those to validate with."""
+    vae = None
+    if recipe.vae_dir:
+        from latentsync_core.training.autoencoders import load_autoencoder  # which loads diffusers: seconds
+
+        vae = load_autoencoder(Path(recipe.vae_dir)).to(device)
+    training, held_out = (
+        open_sync_clips(read_face_clips(recipe.data_dir, split), recipe.cache_dir, recipe.resolution, vae)
+        for split in ("train", "val")
+    )
+    shared = {clip.clip.identity for clip in training} & {clip.clip.identity for clip in held_out}
+    if shared:
+        raise BadOption(f"{recipe.data_dir}: split by person, please; in both splits are {', '.join(sorted(shared))}")
+    shift, weight = recipe.min_negative_shift, recipe.generated_weight
+    return (
+        SyncWindows(training, recipe.num_frames, recipe.seed, shift, recipe.augment, weight),
+        SyncWindows(held_out, recipe.num_frames, VALIDATION_SEED, shift, False, weight),
+    )
+
+
+class SyncNetLosses:
+    """Draws batches and judges them; the arithmetic is in the recipe's precision, loss and weights in float32."""
+
+    def __init__(self, recipe: SyncNetRecipe, device: torch.device) -> None:
+        self._recipe, self._device = recipe, device
+
+    def batches(self, windows: SyncWindows, first: int) -> Iterator[SyncItem]:
+        """Batch after batch from number `first` on, without end."""
+        size = self._recipe.batch_size
+        numbers = (range(number * size, (number + 1) * size) for number in count(first))
+        own = torch.Generator()  # else the loader draws from torch's own, which a resumed run must find as it was
+        return iter(
+            DataLoader(windows, batch_sampler=numbers, num_workers=self._recipe.num_workers, generator=own)  # type: ignore[arg-type]
+        )
+
+    def judge(self, network: nn.Module, batch: SyncItem) -> dict[str, Tensor]:
+        """Loss ("total") and accuracy of one batch."""
+        frames, mel, labels = (tensor.to(self._device, non_blocking=True) for tensor in batch)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.precision == "bf16"):
+            vision, audio = network(frames, mel)
+        return {"total": cosine_loss(vision, audio, labels), "accuracy": sync_accuracy(vision, audio, labels)}
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module, windows: SyncWindows) -> dict[str, float]:
+        """Mean loss and accuracy over the first validation windows; leaves the network's mode as it was."""
+        was_training = network.training
+        network.eval()
+        num_batches = math.ceil(self._recipe.validation_items / self._recipe.batch_size)
+        judged = [self.judge(network, batch) for batch in islice(self.batches(windows, 0), num_batches)]
+        network.train(was_training)
+        return {name: sum(float(each[name]) for each in judged) / num_batches for name in judged[0]}
+
+
+class SyncNetRun:
+    """The files of a run's folder, beside the trainer's checkpoints."""
+
+    def __init__(self, recipe: SyncNetRecipe, trainer: Trainer, board: TensorBoard, facts: dict[str, int]) -> None:
+        self._recipe, self._trainer, self._facts = recipe, trainer, facts
+        self.validation = Curve(recipe.run_dir / "validation.csv", board)
+
+    def note_validation(self, values: dict[str, float]) -> None:
+        """Add a point to the curve, keep the best weights, and raise or lift the alarm."""
+        self.validation.add(self._trainer.step, self._trainer.seconds, values)
+        log.info("step %d: validation loss %.4f, accuracy %.3f", self._trainer.step, *values.values())
+        losses = [row["total"] for row in self.validation.rows()]
+        if losses[-1] <= min(losses):
+            self._save_network("best")
+        self._alarm()
+
+    def note_checkpoint(self) -> None:
+        """Write the network as it is, and draw the curves."""
+        self._save_network("syncnet")
+        plot_curves(
+            self._recipe.run_dir / "curves.png",
+            {"training": self._trainer.curve, "held-out people": self.validation},
+            {"total": CHANCE_LOSS, "accuracy": CHANCE_ACCURACY},
+        )
+
+    def _save_network(self, name: str) -> None:
+        recipe = self._recipe
+        facts = {"num_frames": recipe.num_frames, "resolution": recipe.resolution, "space": recipe.space}
+        save_syncnet(self._trainer.averaged, recipe.run_dir / name, {**facts, "step": self._trainer.step})
+
+    def _alarm(self) -> None:
+        path = self._recipe.run_dir / "alarm.txt"
+        since = stuck_since([(int(row["step"]), row["total"]) for row in self._trainer.curve.rows()])
+        if since is None or self._trainer.step - since < self._recipe.stuck_after:
+            path.unlink(missing_ok=True)
+            return
+        recipe = self._recipe
+        causes = likely_causes(
+            batch_size=recipe.batch_size * recipe.batches_per_step,
+            num_frames=recipe.num_frames,
+            embedding_dim=self._facts["embedding_dim"],
+            learning_rate=recipe.learning_rate,
+            min_shift=recipe.min_negative_shift,
+            people=self._facts["people"],
+        )
+        text = "\n- ".join([f"stuck at 0.69, the loss of chance, since step {since}. Look at:", *causes])
+        if not path.exists():
+            log.warning("%s", text)
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
+    """Run the recipe.
+
+    Raises:
+        BadOption: if the folder holds a run already and `resume` is not wanted, or the recipe contradicts itself.
+        Cancelled: after SIGINT or SIGTERM, with a checkpoint saved.
+    """
+    if not resume and any((recipe.run_dir / "checkpoints").glob("step_*.pt")):
+        raise BadOption(f"{recipe.run_dir} holds a run: --resume latest goes on with it, or name another run_dir")
+    device = choose_device(recipe.device)
+    windows, held_out = open_windows(recipe, device)
+    torch.manual_seed(recipe.seed)
+    network = build_syncnet(recipe, windows.picture).to(device)
+    facts = {"embedding_dim": _embedding_dim(network), "people": len({clip.clip.identity for clip in windows.clips})}
+    log.info("%.1f M parameters, %s", sum(parameter.numel() for parameter in network.parameters()) / 1e6, facts)
+    recipe.run_dir.mkdir(parents=True, exist_ok=True)
+    _write_recipe(recipe)
+    with TensorBoard(recipe.run_dir / "tensorboard") as board:
+        trainer = Trainer(network, recipe.run_dir, recipe.schedule(), recipe.weight_decay, board=board)
+        if resume:
+            trainer.resume()
+        losses, run = SyncNetLosses(recipe, device), SyncNetRun(recipe, trainer, board, facts)
+        run.validation.forget_after(trainer.step)
+        batches = losses.batches(windows, trainer.batch)
+
+        def next_losses() -> dict[str, Tensor]:
+            asked = time.monotonic()
+            batch = next(batches)
+            waited = time.monotonic() - asked
+            return {**losses.judge(network, batch), "waiting_seconds": torch.tensor(waited)}
+
+        def validate_sometimes() -> None:
+            if trainer.step % recipe.validate_every == 0:
+                run.note_validation(losses.validate(trainer.averaged, held_out))
+
+        trainer.run(next_losses, run.note_checkpoint, validate_sometimes)
+
+
+def _write_recipe(recipe: SyncNetRecipe) -> None:
+    """Leave the recipe with all that `--set` changed in the run's folder, as a recipe."""
+    values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(recipe).items()}
+    (recipe.run_dir / "recipe.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+
+def _embedding_dim(network: nn.Module) -> int:
+    if isinstance(network, StableSyncNet):
+        return network.config.visual_encoder.block_out_channels[-1]
+    return WAV2LIP_EMBEDDING_DIM

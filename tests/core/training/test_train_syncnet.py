@@ -1,0 +1,218 @@
+"""SyncNet's training: it learns what can be learnt, says when it does not, and survives a kill bit for bit."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch import nn
+
+from latentsync_core.errors import BadOption
+from latentsync_core.training.curves import TensorBoard
+from latentsync_core.training.recipe import read_recipe
+from latentsync_core.training.stuck_alarm import likely_causes, stuck_since
+from latentsync_core.training.syncnet_model import load_syncnet
+from latentsync_core.training.syncnet_recipe import SyncNetRecipe
+from latentsync_core.training.train_syncnet import SyncNetRun, train_syncnet
+from latentsync_core.training.trainer import Trainer
+from tests.conftest import REPOSITORY
+from tests.core.training.talking_clips import save_talking_clips
+
+PEOPLE = {"ann": "train", "ben": "train", "cyd": "train", "dan": "train", "eve": "val", "fay": "val"}
+MODEL = {
+    "visual_encoder": {
+        "block_out_channels": [8, 16, 32],
+        "downsample_factors": [[2, 4], [4, 4], [2, 2]],
+        "norm_num_groups": 4,
+    },
+    "audio_encoder": {
+        "block_out_channels": [8, 16, 32],
+        "downsample_factors": [[4, 4], [4, 2], [5, 2]],
+        "norm_num_groups": 4,
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny networks gain nothing from more, and threads that wait for each other on a busy machine lose minutes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def write_recipe(folder: Path, **changes) -> Path:
+    save_talking_clips(folder / "faces", PEOPLE)
+    values = {
+        "data_dir": str(folder / "faces"),
+        "run_dir": str(folder / "run"),
+        "cache_dir": str(folder / "cache"),
+        "model": MODEL,
+        "num_frames": 5,
+        "resolution": 32,
+        "steps": 30,
+        "batch_size": 8,
+        "learning_rate": 2e-3,
+        "warmup_steps": 10,
+        "min_negative_shift": 5,
+        "log_every": 5,
+        "validate_every": 10,
+        "validation_items": 64,
+        "checkpoint_minutes": 1e9,
+        **changes,
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def rows(path: Path) -> list[dict[str, float]]:
+    with path.open() as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_it_learns_to_tell_the_sound_of_people_it_has_never_seen(tmp_path):
+    path = write_recipe(tmp_path, steps=180, batch_size=16, learning_rate=3e-3, validate_every=90, validation_items=128)
+    train_syncnet(read_recipe(path, SyncNetRecipe))
+    run = tmp_path / "run"
+    points = rows(run / "validation.csv")
+    assert [point["step"] for point in points] == [90, 180]
+    assert points[-1]["accuracy"] > 0.65
+    assert points[-1]["total"] < 0.62
+    assert (run / "curves.png").stat().st_size > 10_000
+    assert list((run / "tensorboard").glob("events.out.tfevents.*"))
+    assert not (run / "alarm.txt").exists()
+    assert read_recipe(run / "recipe.yaml", SyncNetRecipe) == read_recipe(path, SyncNetRecipe)
+    network, config = load_syncnet(run / "best")
+    assert (config["num_frames"], config["resolution"], config["space"]) == (5, 32, "pixel")
+    vision, audio = network(torch.zeros(1, 15, 16, 32), torch.zeros(1, 1, 80, 16))
+    assert vision.shape == audio.shape == (1, 32)
+
+
+@pytest.mark.timeout(200)
+def test_a_killed_run_ends_bit_for_bit_where_an_unbroken_one_does(tmp_path):
+    """Three processes of one thread; the second is killed with SIGKILL after its first checkpoint, in mid-step."""
+    path = write_recipe(tmp_path, steps=30, batch_size=4, ema_decay=0.9, batches_per_step=2, validation_items=8)
+    run_to_end(path, "unbroken")
+    with start(path, "killed", "checkpoint_steps=4") as process:
+        checkpoints = tmp_path / "killed" / "checkpoints"
+        wait_for(lambda: any(checkpoints.glob("step_*.pt")), process)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    last = max(int(checkpoint.stem.removeprefix("step_")) for checkpoint in checkpoints.glob("step_*.pt"))
+    assert 0 < last < 30
+    run_to_end(path, "killed", resume=True)
+    weights = [load_file(tmp_path / name / "syncnet" / "model.safetensors") for name in ("unbroken", "killed")]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    saved = [
+        torch.load(tmp_path / name / "checkpoints" / "step_00000030.pt", weights_only=True)
+        for name in ("unbroken", "killed")
+    ]
+    for part in ("model", "ema", "optimizer"):
+        assert repr_of(saved[0][part]) == repr_of(saved[1][part]), part
+    assert torch.equal(saved[0]["random"]["torch"], saved[1]["random"]["torch"])
+    curves = [
+        [(row["step"], row["total"], row["accuracy"]) for row in rows(tmp_path / name / curve)]
+        for name in ("unbroken", "killed")
+        for curve in ("losses.csv", "validation.csv")
+    ]
+    assert curves[:2] == curves[2:]
+
+
+def start(path: Path, run: str, *changes: str, resume: bool = False) -> subprocess.Popen[bytes]:
+    settings = [f"run_dir={path.parent / run}", *changes]
+    command = [sys.executable, "-m", "latentsync_core", "train-syncnet", str(path)]
+    command += [part for setting in settings for part in ("--set", setting)] + ["--resume", "latest"] * resume
+    return subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def run_to_end(path: Path, run: str, resume: bool = False) -> None:
+    with start(path, run, resume=resume) as process:
+        assert process.wait(timeout=90) == 0
+
+
+def wait_for(condition, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def repr_of(state) -> str:
+    """All that a part of a checkpoint holds, tensors bit by bit."""
+    if isinstance(state, torch.Tensor):
+        return f"{state.dtype}{tuple(state.shape)}{state.numpy().tobytes().hex()}"
+    if isinstance(state, dict):
+        return repr([(key, repr_of(value)) for key, value in state.items()])
+    if isinstance(state, list | tuple):
+        return repr([repr_of(value) for value in state])
+    return repr(state)
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path, steps=2), SyncNetRecipe)
+    train_syncnet(recipe)
+    with pytest.raises(BadOption, match="--resume latest"):
+        train_syncnet(recipe)
+
+
+def test_a_person_in_both_splits_is_refused(tmp_path):
+    path = write_recipe(tmp_path)
+    meta = tmp_path / "faces" / "eve-0" / "meta.json"
+    meta.write_text(meta.read_text().replace('"eve"', '"ann"'))
+    with pytest.raises(BadOption, match="in both splits are ann"):
+        train_syncnet(read_recipe(path, SyncNetRecipe))
+
+
+def test_the_alarm_is_raised_with_its_causes_and_lifted_when_the_loss_moves(tmp_path, caplog):
+    recipe = read_recipe(write_recipe(tmp_path, stuck_after=100), SyncNetRecipe)
+    recipe.run_dir.mkdir()
+    trainer = Trainer(nn.Linear(1, 1), recipe.run_dir, recipe.schedule())
+    run = SyncNetRun(recipe, trainer, TensorBoard(tmp_path / "board"), {"embedding_dim": 32, "people": 4})
+    alarm = recipe.run_dir / "alarm.txt"
+    for step, loss, is_stuck in ((50, 0.80, False), (100, 0.69, False), (200, 0.695, True), (250, 0.66, False)):
+        trainer.step = step
+        trainer.curve.add(step, 1.0, {"total": loss})
+        run.note_validation({"total": 0.7, "accuracy": 0.5})
+        assert alarm.exists() == is_stuck, step
+    assert "since step 100" in caplog.text
+    assert "8 windows a step" in caplog.text
+
+
+def test_the_best_weights_are_those_of_the_lowest_validation_loss(tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path), SyncNetRecipe)
+    recipe.run_dir.mkdir()
+    trainer = Trainer(nn.Linear(1, 1), recipe.run_dir, recipe.schedule())
+    run = SyncNetRun(recipe, trainer, TensorBoard(tmp_path / "board"), {"embedding_dim": 32, "people": 4})
+    for step, loss in ((10, 0.6), (20, 0.400004), (30, 0.5)):
+        trainer.step = step
+        run.note_validation({"total": loss, "accuracy": 0.5})
+    assert json.loads((recipe.run_dir / "best" / "config.json").read_text())["step"] == 20
+
+
+def test_being_stuck_is_staying_at_the_loss_of_chance():
+    learning = [(50, 0.9), (100, 0.694), (150, 0.692), (200, 0.61)]
+    assert stuck_since(learning) is None
+    assert stuck_since(learning[:3]) == 100
+    assert stuck_since([]) is None
+
+
+def test_the_causes_name_what_departs_from_the_papers_best():
+    facts = {"embedding_dim": 2048, "learning_rate": 1e-5, "min_shift": 5, "people": 900}
+    small = " ".join(likely_causes(batch_size=128, num_frames=25, **facts))
+    assert "128 windows a step" in small
+    assert "25 frames" in small
+    assert "2048" not in small.split("the learning rate")[0].split("the faces")[1]
+    best = " ".join(likely_causes(batch_size=1024, num_frames=16, **facts))
+    assert "windows a step" not in best
+    assert "offset between sound and lips" in best
