@@ -88,15 +88,19 @@ def _describe(prepared: "Prepared") -> str:
 
 
 def _describe_plan(plan: "Plan") -> str:
+    from latentsync_core.data_preparation.audit import show_hours
+
     reasons = Counter(dropped.reason for _, dropped in plan.dropped)
     why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     lines = [
         f"{plan.videos} videos: {plan.readable} readable, {len(plan.dropped)} would be dropped by probing",
-        f"{plan.seconds / 3600:.2f} h of footage, {plan.people} people",
+        f"{show_hours(plan.seconds / 3600)} of footage, {plan.people} people",
         f"{plan.resampled} are not 25 fps and would be resampled; at most {plan.at_most_clips} clips",
         f"{plan.done_before} videos have been prepared before",
     ]
-    lines += [f"language {name or 'not given'}: {seconds / 3600:.2f} h" for name, seconds in plan.languages.items()]
+    lines += [
+        f"language {name or 'not given'}: {show_hours(seconds / 3600)}" for name, seconds in plan.languages.items()
+    ]
     lines += [f"split {name}: {people} people" for name, people in sorted(plan.splits.items())]
     lines += [f"why: {why}"] if why else []
     lines += [f"  {name}: {dropped}" for name, dropped in plan.dropped]

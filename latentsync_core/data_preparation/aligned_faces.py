@@ -21,6 +21,7 @@ from latentsync_core.face.mediapipe_backend import FaceMesh, MediapipeBackend, a
 FACELESS_AT_MOST = 0.3  # share of frames; their anchors are taken from the nearest frame with a face
 SEVERAL_AT_MOST = 0.1  # share of frames with a second face: a detector's ghost is seen in a few frames only
 SECOND_FACE = 0.5  # of the tallest face's height; smaller ones are passers-by and pictures on the wall
+STILL_AT_MOST = 0.5  # share of frames; a source of 15 fps has 0.4
 ANCHOR_SMOOTHING = 1.0  # frames, standard deviation
 
 Frames = Iterable[NDArray[np.uint8]]
@@ -35,12 +36,14 @@ class FaceMeasures:
         yaw: median turn to either side, degrees.
         faceless_share: share of frames without a face.
         several_share: share of frames with a second face.
+        still_share: share of frames that repeat the one before: a lower frame rate, or damage.
     """
 
     face_px: float
     yaw: float
     faceless_share: float
     several_share: float
+    still_share: float
 
 
 def look_for_faces(frames: Frames, detector: MediapipeBackend) -> tuple[NDArray[np.float32], FaceMeasures]:
@@ -55,9 +58,15 @@ def look_for_faces(frames: Frames, detector: MediapipeBackend) -> tuple[NDArray[
     """
     meshes: list[NDArray[np.float32]] = []
     seen: list[FaceLandmarks] = []
-    with_several = 0
+    with_several = still = 0
+    last: NDArray[np.uint8] | None = None
+    found: list[FaceMesh] = []
     for frame in frames:
-        found = sorted(detector.detect_meshes(frame), key=_height, reverse=True)
+        if last is not None and np.array_equal(frame, last):
+            still += 1  # and the same faces: the detector knows nothing but the frame
+        else:
+            found = sorted(detector.detect_meshes(frame), key=_height, reverse=True)
+        last = frame
         if not found:
             meshes.append(np.full((MESH_POINTS, 2), np.nan, np.float32))
             continue
@@ -70,6 +79,7 @@ def look_for_faces(frames: Frames, detector: MediapipeBackend) -> tuple[NDArray[
         yaw=float(np.median([abs(face.yaw) for face in seen])) if seen else 0.0,
         faceless_share=1 - len(seen) / count,
         several_share=with_several / count,
+        still_share=still / count,
     )
     return np.stack(meshes), measures
 
@@ -80,6 +90,8 @@ def fault_of(measures: FaceMeasures) -> Dropped | None:
         return Dropped("no face", f"in {measures.faceless_share:.0%} of the frames")
     if measures.several_share > SEVERAL_AT_MOST:
         return Dropped("several faces", f"in {measures.several_share:.0%} of the frames")
+    if measures.still_share > STILL_AT_MOST:
+        return Dropped("picture stands still", f"in {measures.still_share:.0%} of the frames")
     if measures.face_px < MIN_FACE_HEIGHT:
         return Dropped("face too small", f"{measures.face_px:.0f} px tall, at least {MIN_FACE_HEIGHT:.0f} are needed")
     return None

@@ -70,13 +70,13 @@ def audit(rows: Sequence[ClipRow], videos: int, raw_seconds: float) -> Audit:
 def audit_lines(found: Audit) -> list[tuple[str, str]]:
     """Give the audit as pairs of what and how much."""
     lines = [
-        ("videos", f"{found.videos}, {_time(found.raw_hours)} of readable footage"),
-        ("clips", f"{found.clips}, {_time(found.hours)}"),
+        ("videos", f"{found.videos}, {show_hours(found.raw_hours)} of readable footage"),
+        ("clips", f"{found.clips}, {show_hours(found.hours)}"),
         ("people", str(found.people)),
-        ("languages", ", ".join(f"{name} {_time(hours)}" for name, hours in found.languages.items()) or "none"),
+        ("languages", ", ".join(f"{name} {show_hours(hours)}" for name, hours in found.languages.items()) or "none"),
     ]
     for name, split in found.splits.items():
-        lines.append((f"split {name}", f"{split.clips} clips, {_time(split.hours)}, {split.people} people"))
+        lines.append((f"split {name}", f"{split.clips} clips, {show_hours(split.hours)}, {split.people} people"))
     if found.clips and "val" not in found.splits:
         lines.append(("split val", "nobody is held out: add people, or raise --val-share"))
     if found.offsets:
@@ -91,5 +91,6 @@ def _hours(rows: Sequence[ClipRow]) -> float:
     return sum(row.seconds or 0 for row in rows) / 3600
 
 
-def _time(hours: float) -> str:
+def show_hours(hours: float) -> str:
+    """Give a length in the unit that suits it."""
     return f"{hours:.2f} h" if hours >= 0.1 else f"{hours * 60:.1f} min" if hours >= 0.02 else f"{hours * 3600:.1f} s"

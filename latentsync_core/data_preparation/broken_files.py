@@ -10,8 +10,8 @@ from latentsync_core.media.opening import open_video
 from latentsync_core.media.probe import MediaInfo, MediaLimits, probe_media
 from latentsync_core.media.video_reader import VideoReader
 
-#: Raw footage may be longer and larger than what the web page takes.
-RAW_LIMITS = MediaLimits(max_bytes=64 * 2**30, max_seconds=6 * 3600.0)
+#: Raw footage may be longer and larger than what the web page takes; two hours of sound take 1.5 GB while decoded.
+RAW_LIMITS = MediaLimits(max_bytes=64 * 2**30, max_seconds=2 * 3600.0)
 
 
 @dataclass(frozen=True)

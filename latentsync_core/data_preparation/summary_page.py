@@ -7,6 +7,7 @@ from html import escape
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from latentsync_core.data_preparation.audit import Audit, audit_lines
 from latentsync_core.data_preparation.tally import STEPS, ClipRow, StepTally
@@ -75,6 +76,8 @@ def _plots(rows: Sequence[ClipRow], tallies: Sequence[StepTally]) -> Figure:
     axes[2, 1].barh(names, [tally.came_in for tally in tallies], color="lightgrey", label="in")
     axes[2, 1].barh(names, [tally.went_out for tally in tallies], height=0.4, color="tab:blue", label="out")
     axes[2, 1].set(title="counts per step")
+    axes[2, 1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[1, 1].yaxis.set_major_locator(MaxNLocator(integer=True))
     axes[2, 1].invert_yaxis()
     axes[2, 1].legend()
     return figure
@@ -84,6 +87,7 @@ def _histogram(axes: Axes, values: Sequence[float | None], title: str, unit: str
     known = [value for value in values if value is not None]
     axes.hist(known, bins=min(30, max(5, len(known) // 4)), color="tab:blue")
     axes.set(title=title, xlabel=unit, ylabel="clips")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _image(figure: Figure) -> str:

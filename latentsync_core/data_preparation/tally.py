@@ -41,7 +41,8 @@ class ClipRow:
         source_fps: of the file, as `source_width` and `source_height` (pixels).
         face_px: median height of the face in the source's pixels.
         yaw: median turn of the face, degrees.
-        faceless_share: share of frames without a face; several_share: with a second one.
+        faceless_share: share of frames without a face; several_share: with a second one; still_share: that repeat
+            the one before.
         sync_measure: what measured the offset and its confidence.
         sync_offset: frames, positive = the sound came later than the lips.
         sync_shift: frames by which the sound was brought forward.
@@ -68,6 +69,7 @@ class ClipRow:
     yaw: float | None = None
     faceless_share: float | None = None
     several_share: float | None = None
+    still_share: float | None = None
     sync_measure: str = ""
     sync_offset: int | None = None
     sync_confidence: float | None = None

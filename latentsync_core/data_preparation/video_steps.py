@@ -51,6 +51,8 @@ STEPS_FOLDER = ".steps"
 DONE = "done"
 FACES = ".faces"  # ending of the record that says a clip was begun
 HELD_BYTES = 2**28  # of decoded frames a process, 6 s of 768 x 768
+WHOLE_AT_MOST = 60.0  # seconds; the crops of one clip are in memory together
+TOO_LONG = "too long for a whole clip"
 TOO_SHORT = "shot shorter than a segment"
 
 
@@ -138,16 +140,12 @@ def _take_through(
         except Dropped as dropped:
             tallies.append(stopped(step, dropped.reason))
             return VideoResult(seconds, (_drop(row, step, dropped),), tuple(tallies))
-        segments = []
-        for first, stop in shots:
-            cut = [(first, stop)]
-            if options.clips != "whole":
-                cut = cut_segments(first, stop, options.min_seconds, options.max_seconds)
-            tallies.append(passed(SEGMENTS, len(cut)) if cut else stopped(SEGMENTS, TOO_SHORT))
-            segments += cut
+        segments, cutting = _cut_all(shots, options)
+        tallies += cutting
         if not segments:
-            short = Dropped(TOO_SHORT, f"none of {len(shots)} lasts {options.min_seconds:g} seconds")
-            return VideoResult(seconds, (_drop(row, SEGMENTS, short),), tuple(tallies))
+            reason = next(iter(cutting[0].dropped))
+            fault = Dropped(reason, f"{num_frames / VIDEO_FPS:.1f} seconds in {len(shots)} shots")
+            return VideoResult(seconds, (_drop(row, SEGMENTS, fault),), tuple(tallies))
 
         run = _Run(
             video=video,
@@ -182,7 +180,7 @@ def _prepare_clip(run: _Run, row: ClipRow, first: int, stop: int) -> tuple[ClipR
     try:
         key = chain_key(run.key, ALIGN, {"resolution": run.options.resolution, "first": first, "stop": stop})
         faces = _align(run, key, work, first, stop)
-        row = replace(row, **asdict(faces))
+        row = replace(row, **{name: round(value, 3) for name, value in asdict(faces).items()})
         if fault := fault_of(faces):
             raise fault
         tallies.append(passed(ALIGN))
@@ -228,6 +226,20 @@ def _check(path: Path) -> Found:
 def _find_shots(reader: VideoReader, num_frames: int) -> Found:
     with media_errors_drop():
         return {"shots": find_shots(reader.read(0, num_frames))}
+
+
+def _cut_all(shots: list[tuple[int, int]], options: PrepareOptions) -> tuple[list[tuple[int, int]], list[StepTally]]:
+    """Cut all shots of a video, or take it whole; shots that give nothing are counted."""
+    segments, tallies = [], []
+    for first, stop in shots:
+        if options.clips == "whole":
+            cut = [(first, stop)] if stop - first <= WHOLE_AT_MOST * VIDEO_FPS else []
+        else:
+            cut = cut_segments(first, stop, options.min_seconds, options.max_seconds)
+        segments += cut
+        reason = TOO_LONG if options.clips == "whole" else TOO_SHORT
+        tallies.append(passed(SEGMENTS, len(cut)) if cut else stopped(SEGMENTS, reason))
+    return segments, tallies
 
 
 def _align(run: _Run, key: str, work: Path, first: int, stop: int) -> FaceMeasures:

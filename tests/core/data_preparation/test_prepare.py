@@ -213,6 +213,13 @@ def test_a_manifest_of_finished_clips_is_taken_as_it_is(raw_dir, tmp_path):
     assert meta["source"].endswith("face.mp4")
 
 
+def test_footage_is_not_taken_as_one_whole_clip(tmp_path, monkeypatch):
+    write_video(tmp_path / "raw" / "long.mp4", [portrait()], 0.4)
+    monkeypatch.setattr(video_steps, "WHOLE_AT_MOST", 0.3)
+    run = prepare_videos(tmp_path / "raw", tmp_path / "out", PrepareOptions(clips="whole"))
+    assert [(row.clip, row.reason) for row in run.rows] == [("long", "too long for a whole clip")]
+
+
 def test_clips_of_a_forerunner_are_left_as_they_are(tmp_path):
     raw, out = tmp_path / "raw", tmp_path / "out"
     (out / "face").mkdir(parents=True)

@@ -32,6 +32,15 @@ TINY = {
 }
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As in the processes of `prepare`."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def clip_with_offset(offset: int, seed: int = 0) -> AlignedClip:
     """A mouth that opens at random, brightness and a hissing sound that follow it `offset` frames later."""
     random = np.random.default_rng(seed)
