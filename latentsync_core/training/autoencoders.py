@@ -2,16 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
+import torch
 from diffusers import AutoencoderKL
-from torch import nn
 
+from latentsync_core.diffusion.latents import Autoencoder
 from latentsync_core.errors import BadCheckpoint
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 
 
-def load_autoencoder(folder: Path) -> nn.Module:
-    """Read `config.json` and the weights beside it, in float32 on the CPU.
+def load_autoencoder(folder: Path, device: torch.device) -> Autoencoder:
+    """Read `config.json` and the weights beside it, in float32.
 
     Raises:
         BadCheckpoint: if there is no such configuration or it is of another kind.
@@ -23,5 +25,4 @@ def load_autoencoder(folder: Path) -> nn.Module:
     kinds = {"AutoencoderKL": AutoencoderKL, "SpaceToDepthAutoencoder": SpaceToDepthAutoencoder}
     if name not in kinds:
         raise BadCheckpoint(f"{config}: _class_name is {name!r}, known are {', '.join(kinds)}")
-    vae: nn.Module = kinds[name].from_pretrained(folder)
-    return vae.eval().requires_grad_(False)
+    return cast(Autoencoder, kinds[name].from_pretrained(folder).eval().requires_grad_(False).to(device))

@@ -9,17 +9,18 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
 import torch
 from einops import rearrange
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from latentsync_core.audio.mel import MAX_VALUE, MELS_PER_SECOND, RANGE_DB, VIDEO_FPS, mel_window_length, syncnet_mel
+from latentsync_core.diffusion.latents import Autoencoder, encode_to_latents
 from latentsync_core.errors import UnreadableMedia
 from latentsync_core.training.face_clips import FaceClip, clip_weights
 
@@ -151,7 +152,7 @@ def lower_half(pictures: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def open_sync_clips(
-    clips: list[FaceClip], cache_dir: Path, resolution: int, vae: torch.nn.Module | None = None
+    clips: list[FaceClip], cache_dir: Path, resolution: int, vae: Autoencoder | None = None
 ) -> list[SyncClip]:
     """Check every clip, and cache its mel and its pictures unless they are there already.
 
@@ -168,7 +169,7 @@ def open_sync_clips(
     if vae is not None:
         from latentsync_core.training.latent_cache import weights_digest  # which loads diffusers: seconds
 
-        space = weights_digest(vae)
+        space = weights_digest(cast(nn.Module, vae))
     opened = []
     for clip in clips:
         _refuse_broken(clip)
@@ -209,7 +210,8 @@ def _save(path: Path, array: NDArray[np.generic]) -> None:
     unfinished.replace(path)
 
 
-def _see(clip: FaceClip, resolution: int, vae: torch.nn.Module | None) -> NDArray[np.generic]:
+@torch.no_grad()
+def _see(clip: FaceClip, resolution: int, vae: Autoencoder | None) -> NDArray[np.generic]:
     """(F, C, h, w): lower halves in uint8 at the resolution, or of the latents in float16."""
     if vae is None:
         size = (resolution, resolution // 2)
@@ -218,15 +220,10 @@ def _see(clip: FaceClip, resolution: int, vae: torch.nn.Module | None) -> NDArra
     size = (resolution, resolution)
     same = clip.crops.shape[1] == resolution
     faces = [face if same else cv2.resize(face, size, interpolation=cv2.INTER_AREA) for face in clip.crops]
-    latents = [_encode(vae, np.stack(faces[i : i + ENCODED_AT_ONCE])) for i in range(0, len(faces), ENCODED_AT_ONCE)]
+    generator = torch.Generator(vae.device).manual_seed(0)  # of the encoder's samples
+    latents = []
+    for first in range(0, len(faces), ENCODED_AT_ONCE):
+        batch = torch.from_numpy(np.stack(faces[first : first + ENCODED_AT_ONCE])).float() / 127.5 - 1
+        encoded = encode_to_latents(vae, rearrange(batch, "n h w c -> n c h w").contiguous(), generator)
+        latents.append(encoded[:, :, encoded.shape[2] // 2 :].half().cpu().numpy())
     return np.concatenate(latents)
-
-
-@torch.no_grad()
-def _encode(vae: torch.nn.Module, faces: NDArray[np.uint8]) -> NDArray[np.float16]:
-    """Diffusion latents of faces (N, R, R, 3), the lower half: (N, C, h, w)."""
-    weight = next(vae.parameters())
-    pixels = rearrange(torch.from_numpy(faces).to(weight) / 127.5 - 1, "n h w c -> n c h w").contiguous()
-    latents = vae.encode(pixels).latent_dist.mode()
-    latents = (latents - (vae.config.get("shift_factor") or 0)) * vae.config["scaling_factor"]
-    return latents[:, :, latents.shape[2] // 2 :].half().cpu().numpy()

@@ -41,7 +41,7 @@ def open_windows(recipe: SyncNetRecipe, device: torch.device) -> tuple[SyncWindo
     if recipe.vae_dir:
         from latentsync_core.training.autoencoders import load_autoencoder  # which loads diffusers: seconds
 
-        vae = load_autoencoder(Path(recipe.vae_dir)).to(device)
+        vae = load_autoencoder(Path(recipe.vae_dir), device)
     training, held_out = (
         open_sync_clips(read_face_clips(recipe.data_dir, split), recipe.cache_dir, recipe.resolution, vae)
         for split in ("train", "val")
