@@ -32,18 +32,21 @@ def sync_accuracy(vision: Tensor, audio: Tensor, labels: Tensor) -> Tensor:
     return ((cosine_probability(vision, audio) > IN_SYNC_ABOVE) == (labels > IN_SYNC_ABOVE)).float().mean()
 
 
-def sync_loss(syncnet: nn.Module, frames: Tensor, mel: Tensor) -> Tensor:
+def sync_loss(syncnet: nn.Module, frames: Tensor, mel: Tensor, resolution: int) -> Tensor:
     """How far the lips of decoded frames are from the sound, as SyncNet judges the lower half.
 
     Args:
         syncnet: frozen and in evaluation mode; it hears and sees F frames.
-        frames: (B, 3, F, H, W) in about [-1, 1], the decoded one-step estimate: whole aligned faces of the
-            resolution that SyncNet was trained at.
+        frames: (B, 3, F, R, R) in about [-1, 1], the decoded one-step estimate: whole aligned faces.
         mel: (B, 1, 80, M) of the same instants, see `latentsync_core.audio.mel`.
+        resolution: of the faces that SyncNet was trained on, pixels; frames of another size are brought to it.
 
     Returns:
         a scalar; its gradient reaches the lower half of `frames` only.
     """
-    lower = frames[..., frames.shape[-2] // 2 :, :]
-    vision, audio = syncnet(rearrange(lower, "b c f h w -> b (f c) h w"), mel)
+    count = frames.shape[2]
+    lower = rearrange(frames[..., frames.shape[-2] // 2 :, :], "b c f h w -> (b f) c h w")
+    if lower.shape[-1] != resolution:
+        lower = functional.interpolate(lower, size=(resolution // 2, resolution), mode="area")  # as the training's
+    vision, audio = syncnet(rearrange(lower, "(b f) c h w -> b (f c) h w", f=count), mel)
     return cosine_loss(vision, audio, vision.new_ones(len(vision)))

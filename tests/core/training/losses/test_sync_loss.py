@@ -2,8 +2,11 @@
 
 import math
 
+import cv2
+import numpy as np
 import pytest
 import torch
+from einops import rearrange
 
 from latentsync_core.models.syncnet import StableSyncNet
 from latentsync_core.training.losses.sync_loss import cosine_loss, sync_accuracy, sync_loss
@@ -65,13 +68,22 @@ def test_syncnet_sees_the_lower_halves_frame_by_frame(syncnet):
         channels = [video[colour, frame, 16:] for frame in range(4) for colour in range(3)]
         vision, audio = syncnet(torch.stack(channels)[None], sound[None])
         losses.append(-math.log(float((vision * audio).sum())))
-    assert float(sync_loss(syncnet, frames, mel)) == pytest.approx(sum(losses) / 2, rel=1e-4)
+    assert float(sync_loss(syncnet, frames, mel, 32)) == pytest.approx(sum(losses) / 2, rel=1e-4)
 
 
 def test_the_gradient_reaches_the_lower_half_of_every_frame_and_nothing_else(syncnet):
     frames = torch.rand(2, 3, 4, 32, 32, generator=torch.Generator().manual_seed(3), requires_grad=True)
     mel = torch.randn(2, 1, 80, 13, generator=torch.Generator().manual_seed(4))
-    sync_loss(syncnet, frames, mel).backward()
+    sync_loss(syncnet, frames, mel, 32).backward()
     assert not frames.grad[..., :16, :].any()
     assert frames.grad[..., 16:, :].abs().amax((1, 3, 4)).min() > 0
     assert all(parameter.grad is None for parameter in syncnet.parameters())
+
+
+def test_larger_faces_are_brought_to_the_size_that_training_saw(syncnet):
+    generator = torch.Generator().manual_seed(5)
+    pictures = (torch.rand(4, 64, 64, 3, generator=generator) * 255).round().numpy()
+    small = np.stack([cv2.resize(picture, (32, 32), interpolation=cv2.INTER_AREA) for picture in pictures])
+    mel = torch.randn(1, 1, 80, 13, generator=generator)
+    large, small = (rearrange(torch.from_numpy(each) / 127.5 - 1, "f h w c -> 1 c f h w") for each in (pictures, small))
+    assert torch.allclose(sync_loss(syncnet, large, mel, 32), sync_loss(syncnet, small, mel, 32), rtol=1e-4)
