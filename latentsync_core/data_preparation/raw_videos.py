@@ -23,6 +23,7 @@ VIDEO_SUFFIXES = frozenset(
         *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".mxf", ".dv", ".nut"),
     )
 )
+RESERVED = (MANIFEST, "summary.html")  # what else lies in the output folder
 MAX_NAME = 120  # characters; with what is appended it must remain a legal file name
 
 
@@ -86,6 +87,9 @@ def _from_manifest(raw_dir: Path, val_share: float) -> list[RawVideo]:
         if Path(row["clip"]).is_absolute() or ".." in Path(row["clip"]).parts:  # links are the owner's affair
             raise UnreadableMedia(f"{manifest}, row {number}: {row['clip']} lies outside {raw_dir}")
     paths = [Path(row["clip"]) for row in rows]
+    twice = [str(path) for path, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise UnreadableMedia(f"{manifest} lists {twice[0]} more than once")
     names = _unique_names([path.with_suffix("").name for path in paths], paths)
     videos = []
     for row, path, name in zip(rows, paths, names, strict=True):
@@ -118,7 +122,9 @@ def _unique_names(wanted: list[str], paths: list[Path]) -> list[str]:
     safe = [re.sub(r"[^\w.-]", "_", name, flags=re.ASCII).lstrip(".")[:MAX_NAME] or "_" for name in wanted]
     seen = Counter(name.lower() for name in safe)
     return [
-        name if seen[name.lower()] == 1 else f"{name}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+        name
+        if seen[name.lower()] == 1 and name.lower() not in RESERVED
+        else f"{name}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         for name, path in zip(safe, paths, strict=True)
     ]
 

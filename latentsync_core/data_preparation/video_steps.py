@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentsync_core.data_preparation.aligned_faces import FaceMeasures, Frames, fault_of, look_for_faces, write_aligned
-from latentsync_core.data_preparation.broken_files import check_source, probe_source
+from latentsync_core.data_preparation.broken_files import SourceVideo, check_source, probe_source
 from latentsync_core.data_preparation.dropped import Dropped, media_errors_drop
 from latentsync_core.data_preparation.options import PrepareOptions
 from latentsync_core.data_preparation.raw_videos import RawVideo
@@ -114,13 +114,14 @@ def _take_through(
     row = ClipRow(video.name, str(video.path), video.identity, video.split, video.kind, video.language)
     tallies: list[StepTally] = []
     seconds, step = 0.0, BROKEN
+    probe = cache(lambda: probe_source(video.path))
     with ExitStack() as opened:
         try:
             key = chain_key(source_key(video.path), BROKEN, {})
-            facts = records.run_once("broken", key, lambda: _check(video.path))
+            facts = records.run_once("broken", key, lambda: _check(probe()))
             seconds = facts["seconds"]
             row = replace(row, **{name: facts[name] for name in ("source_fps", "source_width", "source_height")})
-            source = probe_source(video.path)
+            source = probe()
             tallies.append(passed(BROKEN))
 
             step, key = RESAMPLE, chain_key(key, RESAMPLE, {})
@@ -211,8 +212,7 @@ def _prepare_clip(run: _Run, row: ClipRow, first: int, stop: int) -> tuple[ClipR
     return row, tallies
 
 
-def _check(path: Path) -> Found:
-    source = probe_source(path)
+def _check(source: SourceVideo) -> Found:
     check_source(source)
     video = source.info.require_video()
     return {

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 
 from latentsync_core.cli import main
@@ -279,3 +280,32 @@ def die_at_broken(video, out_dir, options):
         os._exit(1)
     row = ClipRow(video.name, "", "", "", "", "", reason="fine")
     return VideoResult(0.0, (row,), ())
+
+
+POOL = """
+import sys, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from latentsync_core.data_preparation.parallel import _begin_process
+import os
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin_process)
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 60)
+    time.sleep(60)
+"""
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path):
+    (tmp_path / "pool.py").write_text(POOL)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "pool.py"], stdout=subprocess.PIPE, env=environment, text=True
+    )
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.send_signal(signal.SIGKILL)
+    parent.wait(30)
+    parent.stdout.close()
+    psutil.wait_procs([child], timeout=20)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

@@ -23,9 +23,10 @@ def test_a_person_is_a_sub_folder_or_else_a_file(tmp_path):
 
 
 def test_names_are_safe_and_never_meet(tmp_path):
-    touch(tmp_path, "a b/x.mp4", "a_b/x.mp4", "ä.mp4", "x.mp4", "x.mkv", "..x.mp4")
+    touch(tmp_path, "a b/x.mp4", "a_b/x.mp4", "ä.mp4", "x.mp4", "x.mkv", "..x.mp4", "summary.html.mp4")
     names = [video.name for video in list_raw_videos(tmp_path, 0.1)]
-    assert len({name.lower() for name in names}) == 6
+    assert len({name.lower() for name in names}) == 7
+    assert "summary.html" not in names
     assert all(name.isascii() and "/" not in name and " " not in name and name[0] != "." for name in names)
 
 
@@ -59,6 +60,7 @@ def test_a_manifest_says_who_and_where_and_what_it_leaves_open_is_filled_in(tmp_
         ("clip,identity,split\na.mp4,ann,train\nb.mp4,ann,val\n", "ann is in split train and in val"),
         ("clip\n../a.mp4\n", "outside"),
         ("clip\n/etc/passwd\n", "outside"),
+        ("clip\na.mp4\n./a.mp4\n", "lists a.mp4 more than once"),
         ("clip,identity\n,ann\n", "row 2: `clip` is empty"),
         ("clip,identity\n", "holds no videos"),
         ("clip\n\udcff\n", "UTF-8"),
