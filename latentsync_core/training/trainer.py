@@ -157,7 +157,8 @@ class Trainer:
                 if is_over:
                     return
                 if stop.received:
-                    raise Cancelled(f"{stop.received} at step {self.step}: checkpoint saved, --resume latest goes on")
+                    log.warning("%s: stopped, --resume latest goes on", stop.received)
+                    raise Cancelled(f"{stop.received} at step {self.step}; its checkpoint is saved")
                 self._take_step(losses_of_next_batch, self._schedule.rate(self.step, progress))
                 if self.step % self._schedule.log_every == 0:
                     self.curve.add(self.step, self.seconds, _means(self._recent))

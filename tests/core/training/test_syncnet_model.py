@@ -7,8 +7,11 @@ from latentsync_core.audio.mel import mel_window_length
 from latentsync_core.errors import BadCheckpoint, BadOption
 from latentsync_core.models.syncnet import StableSyncNet
 from latentsync_core.models.wav2lip_syncnet import Wav2LipSyncNet
+from latentsync_core.training.recipe import read_recipe
 from latentsync_core.training.syncnet_model import fit_strides, load_syncnet, save_syncnet, stable_syncnet_config
 from latentsync_core.training.syncnet_recipe import SyncNetRecipe, build_syncnet
+from tests.conftest import REPOSITORY
+from tests.parity.golden import facts, shapes_of
 
 SMALL = {
     "visual_encoder": {"block_out_channels": [8, 8, 8, 16, 16, 16, 16], "norm_num_groups": 4},
@@ -39,6 +42,13 @@ def test_any_number_of_frames_and_any_picture_ends_in_one_vector(num_frames, pic
     frames = torch.randn(2, num_frames * picture[0], *picture[1:])
     vision, audio = network(frames, torch.randn(2, 1, 80, mel_window_length(num_frames)))
     assert vision.shape == audio.shape == (2, 32)
+
+
+def test_the_recipe_of_the_published_network_builds_it():
+    path = REPOSITORY / "latentsync_core" / "training" / "recipes" / "stable_syncnet.yaml"
+    with torch.device("meta"):
+        network = build_syncnet(read_recipe(path, SyncNetRecipe), (3, 128, 256))
+    assert shapes_of(network) == facts("syncnet/syncnet_16_pixel_attn_manifest")
 
 
 def test_what_contradicts_itself_is_refused_by_name(tmp_path):

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,12 +18,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from latentsync_core.errors import BadOption
+from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.curves import TensorBoard
 from latentsync_core.training.recipe import read_recipe
 from latentsync_core.training.stuck_alarm import likely_causes, stuck_since
 from latentsync_core.training.syncnet_model import load_syncnet
 from latentsync_core.training.syncnet_recipe import SyncNetRecipe
-from latentsync_core.training.train_syncnet import SyncNetRun, train_syncnet
+from latentsync_core.training.train_syncnet import SyncNetLosses, SyncNetRun, open_windows, train_syncnet
 from latentsync_core.training.trainer import Trainer
 from tests.conftest import REPOSITORY
 from tests.core.training.talking_clips import save_talking_clips
@@ -96,6 +99,7 @@ def test_it_learns_to_tell_the_sound_of_people_it_has_never_seen(tmp_path):
     assert (config["num_frames"], config["resolution"], config["space"]) == (5, 32, "pixel")
     vision, audio = network(torch.zeros(1, 15, 16, 32), torch.zeros(1, 1, 80, 16))
     assert vision.shape == audio.shape == (1, 32)
+    assert {tensor.dtype for tensor in network.state_dict().values()} == {torch.float32}  # though computed in bfloat16
 
 
 @pytest.mark.timeout(200)
@@ -157,6 +161,31 @@ def repr_of(state) -> str:
     if isinstance(state, list | tuple):
         return repr([repr_of(value) for value in state])
     return repr(state)
+
+
+def test_it_trains_on_latents_of_a_given_autoencoder(tmp_path):
+    torch.manual_seed(0)
+    vae = SpaceToDepthAutoencoder(latent_channels=4, widths=(8, 8, 8), blocks=(0, 0, 0), scaling_factor=0.5)
+    vae.save_pretrained(tmp_path / "vae")
+    model = {**MODEL, "visual_encoder": {"block_out_channels": [16, 32], "norm_num_groups": 4}}
+    path = write_recipe(tmp_path, space="latent", vae_dir=str(tmp_path / "vae"), model=model, steps=2, log_every=1)
+    train_syncnet(read_recipe(path, SyncNetRecipe))
+    network, config = load_syncnet(tmp_path / "run" / "syncnet")
+    assert config["space"] == "latent"
+    assert config["visual_encoder"]["in_channels"] == 5 * 4
+    vision, _ = network(torch.zeros(1, 20, 1, 2), torch.zeros(1, 1, 80, 16))
+    assert vision.shape == (1, 32)
+
+
+def test_loading_processes_change_nothing(tmp_path):
+    recipe = read_recipe(write_recipe(tmp_path, augment=True), SyncNetRecipe)
+    windows, _ = open_windows(recipe, torch.device("cpu"))
+    batches = [
+        list(islice(SyncNetLosses(replace(recipe, num_workers=workers), torch.device("cpu")).batches(windows, 3), 4))
+        for workers in (0, 2)
+    ]
+    for alone, helped in zip(*batches, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(alone, helped, strict=True))
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
