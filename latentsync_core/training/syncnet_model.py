@@ -5,6 +5,7 @@ dimension and the number of frames can be changed alone (arXiv:2412.09262, figur
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from latentsync_core.models.syncnet_config import Stride, SyncNetConfig
 from latentsync_core.models.wav2lip_syncnet import Wav2LipSyncNet
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+_KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "StableSyncNet": lambda config: StableSyncNet(SyncNetConfig.from_dict(config)),
+    "Wav2LipSyncNet": lambda config: Wav2LipSyncNet(config["num_frames"]),
+}
 #: (channels, height, width) of what the network sees of one frame: the lower half, pixels or latents.
 PictureShape = tuple[int, int, int]
 
@@ -125,13 +130,10 @@ def load_syncnet(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     path = folder / CONFIG
     if not path.is_file():
         raise BadCheckpoint(f"{path}: no such configuration")
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    network: nn.Module
-    if config.get("_class_name") == "Wav2LipSyncNet":
-        network = Wav2LipSyncNet(config["num_frames"])
-    elif config.get("_class_name") == "StableSyncNet":
-        network = StableSyncNet(SyncNetConfig.from_dict(config))
-    else:
-        raise BadCheckpoint(f"{path}: _class_name is {config.get('_class_name')!r}, not a SyncNet's")
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        network = _KINDS[config["_class_name"]](config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadCheckpoint(f"{path}: not the configuration of a SyncNet ({error!r})") from error
     load_strictly(network, read_state_dict(folder / WEIGHTS), str(folder / WEIGHTS))
     return network.eval().requires_grad_(False), config

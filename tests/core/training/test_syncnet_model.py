@@ -90,3 +90,19 @@ def test_a_saved_network_comes_back_as_it_was(tmp_path):
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     with pytest.raises(BadCheckpoint, match=r"config\.json"):
         load_syncnet(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["no JSON", "{}", '{"_class_name": "UNet"}', '{"_class_name": "StableSyncNet"}', "[1]"]
+)
+def test_a_folder_that_is_no_syncnet_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(BadCheckpoint, match="not the configuration of a SyncNet"):
+        load_syncnet(tmp_path)
+
+
+def test_wav2lips_network_comes_back_too(tmp_path):
+    network = Wav2LipSyncNet().eval()
+    save_syncnet(network, tmp_path, {"num_frames": 5})
+    loaded, _ = load_syncnet(tmp_path)
+    assert all(torch.equal(network.state_dict()[key], value) for key, value in loaded.state_dict().items())
