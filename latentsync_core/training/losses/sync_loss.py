@@ -37,9 +37,10 @@ def sync_loss(syncnet: nn.Module, frames: Tensor, mel: Tensor, resolution: int) 
 
     Args:
         syncnet: frozen and in evaluation mode; it hears and sees F frames.
-        frames: (B, 3, F, R, R) in about [-1, 1], the decoded one-step estimate: whole aligned faces.
+        frames: (B, 3, F, R, R) in about [-1, 1], the decoded one-step estimate: whole aligned faces. For a SyncNet
+            of latents the estimate itself, (B, C, F, h, w).
         mel: (B, 1, 80, M) of the same instants, see `latentsync_core.audio.mel`.
-        resolution: of the faces that SyncNet was trained on, pixels; frames of another size are brought to it.
+        resolution: side of the faces (or latents) that SyncNet was trained on; others are brought to it.
 
     Returns:
         a scalar; its gradient reaches the lower half of `frames` only.
