@@ -29,12 +29,15 @@ def lpips_loss(distance: nn.Module, predicted: Tensor, target: Tensor) -> Tensor
         target: (B, 3, F, H, W) in [-1, 1].
 
     Returns:
-        a scalar; its gradient reaches the lower half of `predicted` only.
+        a float32 scalar, inside autocast too, where bfloat16 would round small distances away; its gradient reaches
+        the lower half of `predicted` only.
     """
     halves = (
-        rearrange(frames[..., frames.shape[-2] // 2 :, :], "b c f h w -> (b f) c h w") for frames in (predicted, target)
+        rearrange(frames[..., frames.shape[-2] // 2 :, :].float(), "b c f h w -> (b f) c h w")
+        for frames in (predicted, target)
     )
-    return distance(*halves).mean()
+    with torch.autocast(predicted.device.type, enabled=False):
+        return distance(*halves).mean()
 
 
 def load_lpips(vgg_weights: Path) -> nn.Module:

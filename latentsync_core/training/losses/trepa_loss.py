@@ -72,11 +72,13 @@ def trepa_loss(features: VideoFeatures, predicted: Tensor, target: Tensor) -> Te
         target: (B, 3, F, H, W) in [-1, 1].
 
     Returns:
-        a scalar, the squared distance over D as the reference has it (its weight of 10 is meant for that).
+        a float32 scalar, inside autocast too: the squared distance over D as the reference has it (its weight of 10
+        is meant for that).
     """
-    with torch.no_grad():
-        wanted = functional.normalize(features(target), dim=1)
-    return functional.mse_loss(functional.normalize(features(predicted), dim=1), wanted)
+    with torch.autocast(predicted.device.type, enabled=False):
+        with torch.no_grad():
+            wanted = functional.normalize(features(target.float()), dim=1)
+        return functional.mse_loss(functional.normalize(features(predicted.float()), dim=1), wanted)
 
 
 def load_video_features(folder: Path) -> VideoFeatures:

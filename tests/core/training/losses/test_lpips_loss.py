@@ -84,6 +84,14 @@ def test_the_gradient_reaches_the_lower_half_of_the_prediction_only(stand_in):
 
 
 @torch.no_grad()
+def test_mixed_precision_does_not_round_small_distances(stand_in):
+    _, target = some_videos(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = lpips_loss(stand_in, target + 0.001, target)
+    assert torch.equal(mixed, lpips_loss(stand_in, target + 0.001, target))
+
+
+@torch.no_grad()
 def test_the_stand_in_is_a_distance_that_blurring_raises(stand_in):
     _, target = some_videos(3)
     blurred = functional.avg_pool3d(target, (1, 5, 5), stride=1, padding=(0, 2, 2))

@@ -96,6 +96,15 @@ def test_the_stand_in_sees_the_order_of_frames():
     assert torch.equal(trepa_loss(again, target.flip(2), target), backwards)
 
 
+@torch.no_grad()
+def test_mixed_precision_does_not_round_small_distances():
+    features = random_video_features()
+    predicted, target = some_videos(frames=16)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = trepa_loss(features, predicted, target)
+    assert torch.equal(mixed, trepa_loss(features, predicted, target))
+
+
 def test_another_number_of_frames_is_refused():
     features = random_video_features()
     with pytest.raises(ValueError, match="takes 16 frames, not 4"):
