@@ -1,7 +1,7 @@
 """What each step found, kept on disk, so that a killed run goes on where it was.
 
 One JSON file a step, written under another name first. Each carries a key made of the source file's size and time and
-of the choices that this step and the ones before it depend on: a changed file or option redoes exactly what it touches.
+of the choices that this step and the ones before it depend on: a changed file or option redoes what it touches.
 """
 
 import hashlib
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from latentsync_core.data_preparation.dropped import Dropped
+
+VERSION = 1  # of what the steps do and write; raise it when that changes, and old records are done again
 
 Found = dict[str, Any]
 
@@ -24,7 +26,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 def chain_key(before: str, step: str, choices: Mapping[str, Any]) -> str:
     """Extend a key by one step and what it depends on."""
-    return hashlib.sha256(json.dumps([before, step, dict(choices)], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([VERSION, before, step, dict(choices)], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def source_key(path: Path) -> str:

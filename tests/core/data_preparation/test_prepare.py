@@ -4,6 +4,7 @@ import csv
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -288,6 +289,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from latentsync_core.data_preparation.parallel import _begin_process
 import os
+import shutil
 if __name__ == "__main__":
     pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin_process)
     print(pool.submit(os.getpid).result(), flush=True)
@@ -309,3 +311,11 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
     parent.stdout.close()
     psutil.wait_procs([child], timeout=20)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_records_of_another_version_are_not_read(raw_dir, prepared, tmp_path, monkeypatch):
+    shutil.copytree(prepared[0], tmp_path / "out")
+    record = tmp_path / "out" / ".steps" / "ann__talk" / "ann__talk-000.faces.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "found": {"unknown": 1}}))
+    monkeypatch.setattr("latentsync_core.data_preparation.step_records.VERSION", 0)
+    assert prepare_videos(raw_dir, tmp_path / "out", SHORT).rows == prepared[1].rows

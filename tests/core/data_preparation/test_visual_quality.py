@@ -1,10 +1,13 @@
 """Visual quality."""
 
+import pickle
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from latentsync_core.data_preparation.dropped import Dropped
 from latentsync_core.data_preparation.visual_quality import Sharpness, judge_quality, make_quality_meter
@@ -27,22 +30,60 @@ def test_hyperiqa_without_its_weights_is_refused(tmp_path):
         make_quality_meter(tmp_path / "missing.pth")
 
 
-def test_hyperiqa_is_asked_through_pyiqa_on_its_scale_of_a_hundred(tmp_path, monkeypatch):
-    """Wiring only, against a stand-in: the package and its weights are not here."""
-    (tmp_path / "pyiqa.py").write_text(
-        "def create_metric(name, device, pretrained_model_path):\n"
-        "    assert (name, device) == ('hyperiqa', 'cpu')\n"
-        "    return lambda frames: frames.mean(dim=(1, 2, 3))\n"
-    )
-    (tmp_path / "weights.pth").touch()
+STAND_IN_FOR_PYIQA = """
+import timm
+import torch
+
+class Metric(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = timm.create_model("resnet50", pretrained=True)
+    def forward(self, frames):
+        return self.net(frames.mean(dim=(1, 2, 3))[:, None])
+
+def create_metric(name, device, pretrained):
+    assert (name, device, pretrained) == ("hyperiqa", "cpu", False)
+    return Metric()
+"""
+STAND_IN_FOR_TIMM = """
+import torch
+
+def create_model(name, pretrained):
+    assert not pretrained, "a download"
+    return torch.nn.Linear(1, 1, bias=False)
+"""
+
+
+@pytest.fixture
+def pyiqa(tmp_path, monkeypatch):
+    """Stand-ins for packages that are not here: the network is one factor times the brightness."""
+    (tmp_path / "pyiqa.py").write_text(STAND_IN_FOR_PYIQA)
+    (tmp_path / "timm.py").write_text(STAND_IN_FOR_TIMM)
     monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in ("pyiqa", "timm"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.usefixtures("pyiqa")
+def test_hyperiqa_gets_its_weights_from_the_file_and_is_on_a_scale_of_a_hundred(tmp_path):
+    torch.save({"params": {"weight": torch.tensor([[0.5]])}}, tmp_path / "weights.pth")
     meter = make_quality_meter(tmp_path / "weights.pth")
     assert (meter.name, meter.least) == ("HyperIQA", 40.0)
-    assert meter.measure_quality(np.full((5, 8, 8, 3), 102, np.uint8)) == pytest.approx(40, abs=0.01)
-    del sys.modules["pyiqa"]
+    assert meter.measure_quality(np.full((5, 8, 8, 3), 102, np.uint8)) == pytest.approx(20, abs=0.01)
+
+
+@pytest.mark.usefixtures("pyiqa")
+def test_hyperiqa_of_other_weights_or_of_a_pickle_is_refused(tmp_path):
+    torch.save({"params": {"other": torch.zeros(1)}}, tmp_path / "weights.pth")
+    with pytest.raises(BadCheckpoint, match="does not fit"):
+        make_quality_meter(tmp_path / "weights.pth")
+    (tmp_path / "weights.pth").write_bytes(pickle.dumps(Path("x"), protocol=2))
+    with pytest.raises(BadCheckpoint, match="not a readable weights file"):
+        make_quality_meter(tmp_path / "weights.pth")
 
 
 def test_hyperiqa_without_pyiqa_is_refused(tmp_path):
     (tmp_path / "weights.pth").touch()
-    with pytest.raises(BadOption, match="needs the package pyiqa"):
+    with pytest.raises(BadOption, match="pip install --no-deps pyiqa"):
         make_quality_meter(tmp_path / "weights.pth")
