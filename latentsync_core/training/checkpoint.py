@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from latentsync_core.errors import BadOption
+
 log = logging.getLogger(__name__)
 
 
@@ -37,6 +39,16 @@ def load_latest_checkpoint(folder: Path) -> dict[str, Any] | None:
     _restore_random_state(state.pop("random"))
     log.info("resumed from %s", paths[-1])
     return state
+
+
+def refuse_used_folder(run_dir: Path) -> None:
+    """Make sure that a new run does not mix with an old one.
+
+    Raises:
+        BadOption: if the folder holds checkpoints.
+    """
+    if _list_checkpoints(run_dir / "checkpoints"):
+        raise BadOption(f"{run_dir} holds a run: --resume latest goes on with it, or name another run_dir")
 
 
 def _list_checkpoints(folder: Path) -> list[Path]:

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from latentsync_core.errors import BadOption
 from latentsync_core.models.syncnet import StableSyncNet
+from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.curves import Curve, TensorBoard, plot_curves
 from latentsync_core.training.face_clips import read_face_clips
 from latentsync_core.training.losses.sync_loss import cosine_loss, sync_accuracy
@@ -147,8 +148,8 @@ def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
         BadOption: if the folder holds a run already and `resume` is not wanted, or the recipe contradicts itself.
         Cancelled: after SIGINT or SIGTERM, with a checkpoint saved.
     """
-    if not resume and any((recipe.run_dir / "checkpoints").glob("step_*.pt")):
-        raise BadOption(f"{recipe.run_dir} holds a run: --resume latest goes on with it, or name another run_dir")
+    if not resume:
+        refuse_used_folder(recipe.run_dir)
     device = choose_device(recipe.device)
     windows, held_out = open_windows(recipe, device)
     torch.manual_seed(recipe.seed)

@@ -28,6 +28,7 @@ from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.models.checkpoint import read_state_dict
 from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
+from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.face_clips import clip_weights, read_face_clips
 from latentsync_core.training.latent_cache import LatentClip, audio_states, cache_latents
 from latentsync_core.training.latent_discriminator import Adversary, LatentDiscriminator, balance
@@ -289,7 +290,13 @@ def build_unet(recipe: UNetRecipe) -> UNet3DConditionModel:
 
 
 def train_unet(recipe: UNetRecipe, resume: bool = False) -> None:
-    """Run the recipe; the averaged weights are in `run_dir/unet.pt` and discriminator.pt, new at every checkpoint."""
+    """Run the recipe and leave the averaged weights in `run_dir/unet.pt` and discriminator.pt, new at every checkpoint.
+
+    Raises:
+        BadOption: if the folder holds a run already and `resume` is not wanted.
+    """
+    if not resume:
+        refuse_used_folder(recipe.run_dir)
     torch.manual_seed(recipe.seed)
     vae = SpaceToDepthAutoencoder.from_pretrained(recipe.vae_dir).eval().to(memory_format=torch.channels_last)
     mask = torch.from_numpy(load_mask(recipe.mask_path, RESOLUTION))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
+from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.face_clips import FaceClip, clip_weights, read_face_clips
 from latentsync_core.training.trainer import Schedule, Trainer
 
@@ -81,7 +82,13 @@ class PatchSampler:
 
 
 def train_vae(recipe: VaeRecipe, resume: bool = False) -> SpaceToDepthAutoencoder:
-    """Run the recipe and leave `run_dir/vae` (diffusers format, averaged weights); returns the model."""
+    """Run the recipe and leave `run_dir/vae` (diffusers format, averaged weights); returns the model.
+
+    Raises:
+        BadOption: if the folder holds a run already and `resume` is not wanted.
+    """
+    if not resume:
+        refuse_used_folder(recipe.run_dir)
     torch.manual_seed(recipe.seed)
     clips = read_face_clips(recipe.data_dir, "train")
     model = SpaceToDepthAutoencoder(latent_channels=recipe.latent_channels).to(memory_format=torch.channels_last)

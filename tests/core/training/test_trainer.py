@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from latentsync_core.errors import Cancelled
+from latentsync_core.errors import BadOption, Cancelled
+from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.trainer import Schedule, Trainer
 
 
@@ -161,3 +162,10 @@ def test_a_checkpoint_of_the_first_trainer_still_loads(tmp_path):
     resumed = Trainer(nn.Linear(1, 1), tmp_path, schedule(5))
     resumed.resume()
     assert resumed.step == resumed.batch == 3
+
+
+def test_a_new_run_does_not_mix_with_an_old_one(tmp_path):
+    refuse_used_folder(tmp_path)
+    train(tmp_path, 5)
+    with pytest.raises(BadOption, match="--resume latest"):
+        refuse_used_folder(tmp_path)
