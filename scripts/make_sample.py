@@ -1,7 +1,8 @@
 """Make samples/sample.mp4 and samples/sample.wav: a talking-head shot and a sentence, free of anyone's rights.
 
-The picture is scikit-image's `astronaut` (Eileen Collins, NASA, public domain). A camera that drifts, breathes and
-tilts a little, and a little sensor noise, make a clip of it. The sentence is spoken by flite's "slt" voice.
+The picture is matplotlib's sample `grace_hopper.jpg` (Grace Hopper, portrait by the United States Navy, public domain).
+A camera that drifts, breathes and tilts a little, and a little sensor noise, make a clip of it. The sentence is spoken
+by flite's "slt" voice.
 Both are committed; run this (`make sample`) only to change them.
 """
 
@@ -12,15 +13,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from skimage.data import astronaut
+from matplotlib.cbook import get_sample_data
+from PIL import Image
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 SENTENCE = "Hello! I am only a photograph, but today you can see me speak. Please, watch my lips."
 FPS = 25
 SECONDS = 6
 SIDE = 512  # pixels of the square result
-FACE_CENTRE = (224.0, 128.0)  # x, y in the picture of 512 x 512 pixels
-SHOWN = 280.0  # pixels of the picture that the frame shows across
+SHOT_CENTRE = (262.0, 262.0)  # x, y in the picture of 512 x 600 pixels: head and shoulders
+SHOWN = 430.0  # pixels of the picture that the frame shows across
 NOISE_SIGMA = 1.2  # grey levels
 
 
@@ -60,7 +62,8 @@ def film(path: Path) -> None:
 
 def frames() -> Iterator[np.ndarray]:
     """Give every frame of the clip, (SIDE, SIDE, 3) uint8 RGB."""
-    picture = astronaut()
+    with get_sample_data("grace_hopper.jpg") as file:
+        picture = np.asarray(Image.open(file).convert("RGB"))
     rng = np.random.default_rng(1247)
     for index in range(FPS * SECONDS):
         seen = cv2.warpAffine(
@@ -73,7 +76,7 @@ def frames() -> Iterator[np.ndarray]:
 def camera(seconds: float) -> np.ndarray:
     """Give the transform from picture to frame pixels, (2, 3): a slow sway, a push-in of 6 %, a tilt of 1.5 degrees."""
     swing = 2 * np.pi * seconds / SECONDS
-    centre = FACE_CENTRE[0] + 5 * np.sin(swing), FACE_CENTRE[1] + 10 + 3 * np.sin(2 * swing + 0.5)
+    centre = SHOT_CENTRE[0] + 5 * np.sin(swing), SHOT_CENTRE[1] + 3 * np.sin(2 * swing + 0.5)
     zoom = SIDE / SHOWN * (1.03 - 0.03 * np.cos(swing))
     matrix: np.ndarray = cv2.getRotationMatrix2D(centre, 1.5 * np.sin(swing + 1.0), zoom)
     matrix[:, 2] += (SIDE / 2 - centre[0], SIDE / 2 - centre[1])

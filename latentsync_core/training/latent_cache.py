@@ -71,7 +71,8 @@ def cache_latents(
         frames_at_most: of one clip, the first ones.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    depends_on = f"{weights_digest(vae)}-{mask.sum().item():.0f}-{variant}-{frame_stride}-{frames_at_most}"
+    mask_digest = hashlib.sha256(mask.numpy().tobytes()).hexdigest()
+    depends_on = f"{weights_digest(vae)}-{mask_digest}-{variant}-{frame_stride}-{frames_at_most}"
     key = hashlib.sha256(depends_on.encode()).hexdigest()[:12]
     cached = []
     for clip in clips:

@@ -32,7 +32,7 @@ def test_odd_variants_are_mirrored():
     assert row[5] < row[58]
 
 
-def test_latents_are_read_back_and_made_anew_when_the_weights_change(tmp_path):
+def test_latents_are_read_back_and_made_anew_when_mask_or_weights_change(tmp_path):
     clips = read_face_clips(save_small_clips(tmp_path / "clips", {"a": 1}, frames=6, side=32))
     torch.manual_seed(0)
     vae = SpaceToDepthAutoencoder(latent_channels=4, widths=(16, 16, 8), blocks=(1, 1, 1))
@@ -48,6 +48,9 @@ def test_latents_are_read_back_and_made_anew_when_the_weights_change(tmp_path):
     assert not np.allclose(first.latents, first.masked)
     modified = first.path.stat().st_mtime_ns
     assert cache().path.stat().st_mtime_ns == modified
+    mask = mask.flip(2)  # another hole of the same size
+    assert cache().path != first.path
+    mask = mask.flip(2)
     with torch.no_grad():
         vae.encoder[1].bias += 1
     assert cache().path != first.path
