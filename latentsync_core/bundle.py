@@ -9,6 +9,7 @@ hub files in the cache:
     audio_encoder/            config.json, model.safetensors: WhisperAudioEncoder or MelAudioEncoder
     scheduler/                scheduler_config.json: a diffusers scheduler
     mask.png                  white = pixels kept, black = generated
+    paste_mask.png            (optional) white = the source shows, black = the result; else by mask.png
 """
 
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Bundle:
             small and stays float32.
         scheduler: a diffusers scheduler; `prediction_type` in its config says what the U-Net predicts.
         mask: (1, 1, R, R) float32 in [0, 1] on the device, 1 = keep, 0 = generate.
+        paste_mask: (1, 1, R, R) float32 in [0, 1], 1 = the source shows, 0 = the result; None = by `mask`.
         device, dtype: of the networks.
     """
 
@@ -73,6 +75,7 @@ class Bundle:
     mask: Tensor
     device: torch.device
     dtype: torch.dtype
+    paste_mask: Tensor | None = None
 
 
 def load_bundle(
@@ -137,6 +140,7 @@ def _default_dtype(config: BundleConfig, device: torch.device) -> torch.dtype:
 
 def _load_folder(name: str, folder: Path, config: BundleConfig, device: torch.device, dtype: torch.dtype) -> Bundle:
     unet_config = _unet_config(folder / "unet" / "config.json")
+    paste_mask = folder / "paste_mask.png"
     return Bundle(
         name=name,
         config=config,
@@ -145,6 +149,7 @@ def _load_folder(name: str, folder: Path, config: BundleConfig, device: torch.de
         audio_encoder=_load_audio_encoder(folder / "audio_encoder", device),
         scheduler=_load_scheduler(folder / "scheduler" / "scheduler_config.json"),
         mask=torch.from_numpy(load_mask(folder / "mask.png", config.resolution)).to(device),
+        paste_mask=torch.from_numpy(load_mask(paste_mask, config.resolution)) if paste_mask.is_file() else None,
         device=device,
         dtype=dtype,
     )

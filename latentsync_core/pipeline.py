@@ -265,12 +265,13 @@ class _Run:
 
     def _composer(self, writer: SegmentWriter) -> Callable[[FinishedFrame], None]:
         mask = self._bundle.mask.cpu().numpy()
+        paste_mask = self._bundle.paste_mask.numpy() if self._bundle.paste_mask is not None else None
 
         def compose(finished: FinishedFrame) -> None:
             picture, face = finished.frame.picture, finished.frame.face
             if finished.mouth is not None and face is not None and face.matrix is not None:
                 with self._clock.measure("paste"):
-                    picture = paste_face(picture, finished.mouth, face.matrix, mask)
+                    picture = paste_face(picture, finished.mouth, face.matrix, mask, paste_mask=paste_mask)
             with self._clock.measure("encode"):
                 writer.write(finished.frame.index, picture)
             self._segments_done = writer.num_finished

@@ -35,6 +35,7 @@ def paste_face(
     mask: Float32Array,
     *,
     colour_shift: Float32Array | None = None,
+    paste_mask: Float32Array | None = None,
 ) -> UInt8Image:
     """Put a generated face into its frame.
 
@@ -45,9 +46,11 @@ def paste_face(
         matrix: (2, 3) of `fit_similarity`, with which the crop was made.
         mask: (R, R) or (1, 1, R, R) float32, 1 = keep, 0 = generate.
         colour_shift: of `measure_shift`, e.g. an average over time; None = measured on this frame.
+        paste_mask: like `mask`, 1 = the frame shows, 0 = the face, between = both; None = the hole with a soft edge.
+            A model may generate more than is shown: its cheeks and collar need not be pasted.
 
     Returns:
-        (H, W, 3) uint8, a new frame; identical to `frame` outside the hole and its soft edge.
+        (H, W, 3) uint8, a new frame; identical to `frame` where the face is not shown.
     """
     generated = _to_levels(face)
     resolution = generated.shape[0]
@@ -57,7 +60,7 @@ def paste_face(
         colour_shift = measure_shift(frame, face, matrix, mask)
     generated = apply_colour_shift(generated, colour_shift)
 
-    alpha, bounds = _soft_hole(mask.tobytes(), resolution)
+    alpha, bounds = _soft_hole(mask.tobytes(), resolution) if paste_mask is None else _shown(paste_mask, resolution)
     pasted = frame.copy()
     x0, y0, x1, y1 = _region_in_frame(bounds, to_crop, frame.shape[1], frame.shape[0])
     if x0 >= x1 or y0 >= y1:
@@ -104,8 +107,18 @@ def _soft_hole(mask_bytes: bytes, resolution: int) -> tuple[Float32Array, tuple[
     distance = np.where(hole > 0, 0.5 - inside, outside - 0.5) / resolution  # negative inside
     ramp = np.clip((SOFT_OUTSIDE - distance) / (SOFT_INSIDE + SOFT_OUTSIDE), 0.0, 1.0)
     alpha = np.asarray(ramp * ramp * (3 - 2 * ramp), dtype=np.float32)  # no kink at either end
+    return alpha, _bounds(alpha)
+
+
+def _shown(paste_mask: Float32Array, resolution: int) -> tuple[Float32Array, tuple[int, int, int, int]]:
+    """Give the same for a paste mask."""
+    alpha = 1 - _flat_mask(paste_mask, resolution)
+    return alpha, _bounds(alpha)
+
+
+def _bounds(alpha: Float32Array) -> tuple[int, int, int, int]:
     x, y, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
-    return alpha, (x, y, x + width, y + height)
+    return x, y, x + width, y + height
 
 
 def _region_in_frame(

@@ -30,6 +30,7 @@ class BundleRecipe:
     bundle: dict[str, Any]
     model: dict[str, Any]
     scheduler: dict[str, Any]
+    paste_mask_path: str = ""  # "" = the result is shown in the whole hole, with a soft edge
 
 
 def export_bundle(recipe: BundleRecipe) -> int:
@@ -51,8 +52,10 @@ def export_bundle(recipe: BundleRecipe) -> int:
     _save_half(unet.state_dict(), recipe.out_dir / "unet" / WEIGHTS)
     scheduler = {"_class_name": "DDIMScheduler", **recipe.scheduler}
     _write_json(recipe.out_dir / "scheduler" / "scheduler_config.json", scheduler)
-    if recipe.mask_path.resolve() != (recipe.out_dir / "mask.png").resolve():
-        shutil.copyfile(recipe.mask_path, recipe.out_dir / "mask.png")
+    for given, name in ((str(recipe.mask_path), "mask.png"), (recipe.paste_mask_path, "paste_mask.png")):
+        path = Path(given)
+        if given and path.resolve() != (recipe.out_dir / name).resolve():
+            shutil.copyfile(path, recipe.out_dir / name)
     return sum(path.stat().st_size for path in recipe.out_dir.rglob("*") if path.is_file())
 
 

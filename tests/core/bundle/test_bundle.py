@@ -1,6 +1,7 @@
 """Bundles load from folders and from the official files' layout, strictly."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def test_a_folder_loads_ready_for_use(tiny: Path):
     assert bundle.audio_encoder.encode(torch.zeros(16000)).shape[:2] == (50, 1)
     expected = load_file(tiny / "unet" / "model.safetensors")
     assert all(torch.equal(value, expected[key]) for key, value in bundle.unet.state_dict().items())
+
+
+def test_a_paste_mask_is_loaded_if_there_is_one(tiny: Path):
+    assert load_bundle(tiny).paste_mask is None
+    shutil.copy(tiny / "mask.png", tiny / "paste_mask.png")
+    bundle = load_bundle(tiny)
+    assert bundle.paste_mask is not None
+    assert torch.equal(bundle.paste_mask, bundle.mask.cpu())
 
 
 def test_the_bundle_chooses_its_dtype_on_a_cpu(tiny: Path):

@@ -72,6 +72,20 @@ def test_pasting_does_not_darken():
     assert (theirs.astype(float) - frame)[inside].mean() < -0.5
 
 
+def test_a_paste_mask_says_how_much_of_the_face_is_shown():
+    frame, matrix = astronaut(), fit_similarity(ASTRONAUT_ANCHORS)
+    face = np.zeros((256, 256, 3), np.uint8)
+    shows_frame, shows_half = np.ones((256, 256), np.float32), np.ones((256, 256), np.float32)
+    shows_half[150:200, 80:180] = 0.5
+    no_shift = np.zeros((64, 64, 3), np.float32)
+    unchanged = paste_face(frame, face, matrix, MASK, colour_shift=no_shift, paste_mask=shows_frame)
+    assert np.array_equal(unchanged, frame)
+    halved = crop_face(paste_face(frame, face, matrix, MASK, colour_shift=no_shift, paste_mask=shows_half), matrix)
+    before = crop_face(frame, matrix)
+    assert np.abs(halved[155:195, 85:175] - before[155:195, 85:175] / 2).max() < 6  # sampled twice
+    assert np.array_equal(halved[:140], before[:140])
+
+
 def test_the_frame_given_is_not_written_to_and_far_pixels_are_identical():
     frame = astronaut()
     before = frame.copy()
