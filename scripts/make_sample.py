@@ -62,8 +62,7 @@ def film(path: Path) -> None:
 
 def frames() -> Iterator[np.ndarray]:
     """Give every frame of the clip, (SIDE, SIDE, 3) uint8 RGB."""
-    with get_sample_data("grace_hopper.jpg") as file:
-        picture = np.asarray(Image.open(file).convert("RGB"))
+    picture = np.asarray(Image.open(str(get_sample_data("grace_hopper.jpg", asfileobj=False))).convert("RGB"))
     rng = np.random.default_rng(1247)
     for index in range(FPS * SECONDS):
         seen = cv2.warpAffine(
