@@ -89,7 +89,7 @@ def _crashed(video: RawVideo) -> VideoResult:
 def _prepare(video: RawVideo, out_dir: Path, options: PrepareOptions) -> VideoResult:
     try:
         return prepare_video(video, out_dir, options, _meters(options.syncnet, options.hyperiqa))
-    except Exception as error:
+    except Exception as error:  # a fault of ours goes on up; in another process its traceback alone names no video
         error.add_note(f"while preparing {video.path}")
         raise
 

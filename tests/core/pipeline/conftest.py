@@ -1,12 +1,10 @@
 """A tiny bundle, clips with a moving face, and a look at the frames before they are encoded."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
 from skimage.data import astronaut
 
 from latentsync_core.pipeline import LipSyncPipeline
@@ -30,13 +28,9 @@ def empty_frame(number: int, width: int = SIZE, height: int = SIZE) -> Frame:
     return frame
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_torch_thread() -> Iterator[None]:
-    """Tiny networks gain nothing from threads, and lose much when the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True)
+def tiny_networks(one_torch_thread: None) -> None:
+    """All tests here run tiny networks."""
 
 
 @pytest.fixture(scope="session")

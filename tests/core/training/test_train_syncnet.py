@@ -44,13 +44,7 @@ MODEL = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny networks gain nothing from more, and threads that wait for each other on a busy machine lose minutes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def write_recipe(folder: Path, **changes) -> Path:
