@@ -26,6 +26,7 @@ from latentsync_core.face.alignment import crop_face
 from latentsync_core.face.detectors import make_face_detector
 from latentsync_core.face.reference import choose_anchor
 from latentsync_core.face.tracking import FaceTracker
+from latentsync_core.frame_supply import Anchor
 from latentsync_core.media.audio import read_speech
 from latentsync_core.media.frame_grid import read_frame_grid
 from latentsync_core.media.probe import probe_media
@@ -63,7 +64,7 @@ class Study:
     def __init__(self, bundle: Bundle, video: Path, audio: Path, num_frames: int, steps: int | None) -> None:
         self.bundle = bundle
         self.steps = steps or bundle.config.default_steps
-        self.crops, self.anchor, self.fps = read_crops(video, num_frames, bundle)
+        self.crops, self.references, self.fps = read_crops(video, num_frames, bundle)
         pcm = read_speech(probe_media(audio))
         self.features = bundle.audio_encoder.encode(torch.from_numpy(pcm).to(bundle.device))
         self.hole = bundle.mask[0, 0].cpu().numpy() < 0.5
@@ -81,7 +82,7 @@ class Study:
             [frame / self.fps for frame in range(start, stop)],
             [range(stop - start)],
             first_frame=start,
-            anchor=(0, self.anchor) if config.reference == "anchor" else None,
+            references=self.references[start:stop] if config.reference == "anchor" else None,
             on_step=lambda: None,
         )
 
@@ -92,8 +93,8 @@ class Study:
         return np.abs(np.diff(faces, axis=0)).mean(axis=(1, 2))
 
 
-def read_crops(video: Path, num_frames: int, bundle: Bundle) -> tuple[Crops, np.ndarray, float]:
-    """Give the aligned faces of the first frames, the reference face, and the frame rate."""
+def read_crops(video: Path, num_frames: int, bundle: Bundle) -> tuple[Crops, Crops, float]:
+    """Give the aligned faces of the first frames, their references, and the frame rate."""
     info = probe_media(video)
     grid = read_frame_grid(info)
     with VideoReader(info, grid) as reader, make_face_detector("mediapipe") as detector:
@@ -101,11 +102,11 @@ def read_crops(video: Path, num_frames: int, bundle: Bundle) -> tuple[Crops, np.
         tracker = FaceTracker(detector, float(grid.fps))
         faces = [face for frame in frames for face in tracker.push(frame)] + tracker.finish()
     resolution = bundle.config.resolution
-    crops = [
-        crop_face(frame, face.matrix, resolution) for frame, face in zip(frames, faces, strict=True) if face.landmarks
-    ]
-    anchor = choose_anchor(faces)
-    return crops, crop_face(frames[anchor], faces[anchor].matrix, resolution), float(grid.fps)
+    shown = [face for face in faces if face.landmarks]
+    crops = [crop_face(frames[face.index], face.matrix, resolution) for face in shown]
+    number = choose_anchor(faces)
+    anchor = Anchor(crop_face(frames[number], faces[number].matrix, resolution), faces[number])
+    return crops, [anchor.turned_as(face) for face in shown], float(grid.fps)
 
 
 def join_windows(study: Study, way: str, num_windows: int) -> tuple[Tensor, list[int]]:

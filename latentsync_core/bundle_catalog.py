@@ -27,7 +27,8 @@ class BundleConfig:
         window_frames: frames that the temporal layers see at once.
         video_fps: frame rate that the temporal layers learnt with.
         default_steps, default_guidance: where the user chooses nothing.
-        reference: "same_frame" shows the U-Net each frame's own face, "anchor" one frame of the shot for each pose.
+        reference: "same_frame" shows the U-Net each frame's own face, "anchor" one frame of the
+            shot for each pose, the head turned as in the frame.
         residual_reference: the U-Net predicts the change against the reference latents.
         audio_context_frames: frames of 1/25 s heard on each side of a frame.
         cpu_dtype: what its networks run in on a CPU (faster or exact, as measured).

@@ -1,13 +1,15 @@
 """The frames of a result in order, each with all that its block needs: picture, aligned crop, place of the face."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentsync_core.errors import FaceNotFound
-from latentsync_core.face.alignment import crop_face
+from latentsync_core.face.alignment import crop_face, crop_matrix
+from latentsync_core.face.head_pose import turn_head
+from latentsync_core.face.landmarks import FloatArray
 from latentsync_core.face.reference import nearest_pose
 from latentsync_core.face.tracking import FaceFrame
 from latentsync_core.face_analysis import FaceAnalysis
@@ -22,10 +24,15 @@ Crop = NDArray[np.uint8]  # (R, R, 3)
 
 @dataclass(frozen=True, eq=False)
 class Anchor:
-    """A reference frame: its number in the source, and the aligned face (R, R, 3) uint8."""
+    """A reference frame: the aligned face (R, R, 3) uint8, and where it is."""
 
-    number: int
     crop: Crop
+    face: FaceFrame
+
+    def turned_as(self, face: FaceFrame) -> Crop:
+        """Draw the reference (R, R, 3) in the pose of another frame; as it is if the detector gave no head points."""
+        given, wanted = (_head_in_crop(each, len(self.crop)) for each in (self.face, face))
+        return self.crop if given is None or wanted is None else turn_head(self.crop, given, wanted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +152,32 @@ class FrameSupply:
             number = self._analysis.anchor_of(*key)
             with self._clock.measure("decode"):
                 picture = next(self._anchor_reader.read(number, number + 1))
-            self._anchors[key] = Anchor(number, self._crop(picture, self._analysis.face_in(number)))
+            face = self._analysis.face_in(number)
+            self._anchors[key] = Anchor(self._crop(picture, face), face)
         return self._anchors[key]
+
+
+def references_of(frames: Sequence[SuppliedFrame]) -> list[Crop] | None:
+    """Give the reference (R, R, 3) uint8 of each frame of a block: its anchor, the head turned as in the frame.
+
+    Frames of the same face share one picture. None if each frame is its own reference.
+    """
+    anchor = frames[-1].anchor  # the first frames may have been supplied with the block before
+    if anchor is None:
+        return None
+    references: list[Crop] = []
+    for before, frame in zip([None, *frames], frames, strict=False):
+        assert frame.face is not None
+        same = before is not None and before.face is frame.face
+        references.append(references[-1] if same else anchor.turned_as(frame.face))
+    return references
+
+
+def _head_in_crop(face: FaceFrame, resolution: int) -> FloatArray | None:
+    if face.matrix is None or face.landmarks is None or face.landmarks.head is None:
+        return None
+    matrix = crop_matrix(face.matrix, resolution)
+    return np.asarray(face.landmarks.head @ matrix[:, :2].T + matrix[:, 2])
 
 
 def gather_blocks(frames: Iterable[SuppliedFrame]) -> Iterator[tuple[Block, list[SuppliedFrame]]]:

@@ -26,7 +26,6 @@ from latentsync_core.diffusion.latents import (
 from latentsync_core.diffusion.noise import shared_noise
 
 AUTOENCODER_BATCH = 8  # pictures at once: bounds the memory of the autoencoder at 512 px
-ANCHOR_STREAM = 1_000_003  # keeps the random stream of reference frames apart from those of the blocks
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Denoising:
 
 
 class MouthGenerator:
-    """Generates the mouths of one run; holds the run's noise, features and the latents of its reference frames.
+    """Generates the mouths of one run; holds the run's noise and features.
 
     Args:
         bundle: the networks.
@@ -54,7 +53,6 @@ class MouthGenerator:
         self._mask = bundle.mask.to(bundle.device, torch.float32)
         self._latent_mask = mask_at_latents(self._mask, factor)
         self._noise = shared_noise(bundle.vae.config.latent_channels, side, side, denoising.seed)
-        self._anchors: dict[int, Tensor] = {}
 
     def denoise_block(
         self,
@@ -63,7 +61,7 @@ class MouthGenerator:
         windows: Sequence[range],
         *,
         first_frame: int,
-        anchor: tuple[int, NDArray[np.uint8]] | None,
+        references: Sequence[NDArray[np.uint8]] | None,
         on_step: Callable[[], None],
     ) -> Tensor:
         """Make the clean latents of a block.
@@ -73,7 +71,7 @@ class MouthGenerator:
             times: the instant of the sound of each frame, seconds, (F,).
             windows: positions of each window's frames; together they cover 0..F-1 once.
             first_frame: number of the block's first frame, which seeds its random stream.
-            anchor: (number, aligned face) of the reference frame, None = each frame is its own reference.
+            references: F aligned faces (R, R, 3) uint8 as the frames' references, None = each frame is its own.
             on_step: called after every denoising step of every window.
 
         Returns:
@@ -82,19 +80,21 @@ class MouthGenerator:
         generator = torch.Generator("cpu").manual_seed(self._denoising.seed + first_frame)
         pixels = self.to_pixels(crops)
         masked = self._encode(pixels * self._mask, generator)
-        reference = self._encode_anchor(*anchor) if anchor else self._encode(pixels, generator)
+        if references is None:
+            reference = self._encode(pixels, generator)
+        else:
+            reference = self._encode_references(references, generator)
         audio = cut_audio_windows(self._features, list(times), self._bundle.config.audio_context_frames)
         latents = torch.empty_like(masked, dtype=torch.float32)
         for window in windows:
             chosen = torch.tensor(window)
-            shown = reference.expand(len(window), -1, -1, -1) if anchor else reference[chosen]
             clean = denoise(
                 self._bundle.unet,
                 self._bundle.scheduler,
                 noise=self._noise,
                 mask=self._latent_mask,
                 masked=_as_video(masked[chosen]),
-                reference=_as_video(shown),
+                reference=_as_video(reference[chosen]),
                 audio=audio[chosen],
                 steps=self._denoising.steps,
                 guidance=self._denoising.guidance,
@@ -119,11 +119,10 @@ class MouthGenerator:
         parts = [encode_to_latents(self._bundle.vae, part, generator) for part in pixels.split(AUTOENCODER_BATCH)]
         return torch.cat(parts).to(self._bundle.dtype)  # (F, C, h, w)
 
-    def _encode_anchor(self, number: int, crop: NDArray[np.uint8]) -> Tensor:
-        if number not in self._anchors:
-            generator = torch.Generator("cpu").manual_seed(self._denoising.seed + ANCHOR_STREAM + number)
-            self._anchors[number] = self._encode(self.to_pixels([crop]), generator)
-        return self._anchors[number]
+    def _encode_references(self, crops: Sequence[NDArray[np.uint8]], generator: torch.Generator) -> Tensor:
+        if all(crop is crops[0] for crop in crops):
+            return self._encode(self.to_pixels(crops[:1]), generator).expand(len(crops), -1, -1, -1)
+        return self._encode(self.to_pixels(crops), generator)
 
 
 def blend_lead(before: Tensor, now: Tensor) -> Tensor:

@@ -25,7 +25,14 @@ from latentsync_core.bundle import Bundle, load_bundle
 from latentsync_core.errors import BadOption
 from latentsync_core.face.paste_back import paste_face
 from latentsync_core.face_analysis import FaceAnalysis
-from latentsync_core.frame_supply import Crop, FrameSupply, SuppliedFrame, frame_states, gather_blocks
+from latentsync_core.frame_supply import (
+    Crop,
+    FrameSupply,
+    SuppliedFrame,
+    frame_states,
+    gather_blocks,
+    references_of,
+)
 from latentsync_core.media.audio import SAMPLE_RATE, read_speech
 from latentsync_core.media.frame_grid import read_frame_grid
 from latentsync_core.media.mux import join_segments
@@ -233,14 +240,15 @@ class _Run:
             if block.shot is not None:
                 crops = [frame.crop for frame in frames if frame.crop is not None]
                 windows = block.windows(phases)
-                anchor = frames[-1].anchor  # the first frames may have been supplied with the block before
+                with self._clock.measure("crop"):
+                    references = references_of(frames)
                 with self._clock.measure("diffusion"):
                     latents = generator.denoise_block(
                         crops,
                         [inputs.timeline.audio_time(frame.index) for frame in frames],
                         windows,
                         first_frame=block.frames.start,
-                        anchor=(anchor.number, anchor.crop) if anchor else None,
+                        references=references,
                         on_step=self._step_counter(block, len(windows)),
                     )
                     if block.lead and shared is not None:

@@ -4,7 +4,7 @@ The alignment of LatentSync (arXiv:2412.09262, section 3) needs three anchors on
 brows and of the nose. Whatever else is kept here serves to judge whether a face can be used.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -32,6 +32,8 @@ class FaceLandmarks:
         yaw: degrees, 0 = frontal, positive = the face turns to the right of the picture.
         sharpness: standard deviation of the Laplacian inside the face at a fixed size, grey levels;
             comparable between frames of one shot only. 0 when unknown.
+        head: (P, 2) float32 frame pixels of the points that head_pose.py turns heads by; None if the detector has no
+            mesh.
     """
 
     anchors: FloatArray
@@ -40,6 +42,7 @@ class FaceLandmarks:
     confidence: float
     yaw: float
     sharpness: float = 0.0
+    head: NDArray[np.float32] | None = None
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -55,10 +58,6 @@ class FaceLandmarks:
     def height(self) -> float:
         """Height of the box, pixels."""
         return self.box[3] - self.box[1]
-
-    def with_anchors(self, anchors: FloatArray) -> "FaceLandmarks":
-        """Give the same face with other anchors (smoothing)."""
-        return replace(self, anchors=anchors)
 
 
 class FaceDetector(Protocol):

@@ -19,6 +19,7 @@ from mediapipe.framework.formats import rect_pb2
 from mediapipe.python.solution_base import PacketDataType, SolutionBase
 from mediapipe.python.solutions.face_detection import FaceDetection
 
+from latentsync_core.face.head_pose import head_points
 from latentsync_core.face.landmarks import FaceLandmarks, FloatArray, UInt8Image, box_iou
 from latentsync_core.face.sampling import invert_affine, sample_affine
 from latentsync_core.face.sharpness import measure_sharpness
@@ -182,6 +183,7 @@ def describe(mesh: FaceMesh) -> FaceLandmarks:
         confidence=mesh.confidence,
         yaw=degrees(atan2(right[2] - left[2], hypot(right[0] - left[0], right[1] - left[1]))),
         sharpness=mesh.sharpness,
+        head=head_points(points).astype(np.float32),
     )
 
 

@@ -39,7 +39,7 @@ def bridge_gaps(faces: Sequence[FaceLandmarks | None], longest: int) -> list[Fac
 
 
 def smooth_at(faces: Sequence[FaceLandmarks | None], index: int) -> FaceLandmarks | None:
-    """Give one frame's face with its anchors averaged over its neighbours in time.
+    """Give one frame's face with its anchors and head points averaged over its neighbours in time.
 
     The window is symmetric: towards an end of the run of faces it narrows, so that steady motion is never dragged back.
 
@@ -56,7 +56,12 @@ def smooth_at(faces: Sequence[FaceLandmarks | None], index: int) -> FaceLandmark
     offsets = np.arange(-reach, reach + 1)
     weights = np.exp(-0.5 * (offsets / SIGMA) ** 2)
     window = [near for near in faces[index - reach : index + reach + 1] if near is not None]
-    return face.with_anchors(np.average([near.anchors for near in window], axis=0, weights=weights))
+    heads = [near.head for near in window if near.head is not None]
+    return replace(
+        face,
+        anchors=np.average([near.anchors for near in window], axis=0, weights=weights),
+        head=np.average(heads, axis=0, weights=weights.astype(np.float32)) if len(heads) == len(window) else face.head,
+    )
 
 
 def _both_there(faces: Sequence[FaceLandmarks | None], index: int, distance: int) -> bool:
@@ -71,6 +76,7 @@ def _between(a: FaceLandmarks, b: FaceLandmarks, part: float) -> FaceLandmarks:
     return replace(
         a,
         anchors=a.anchors + part * (b.anchors - a.anchors),
+        head=a.head + np.float32(part) * (b.head - a.head) if a.head is not None and b.head is not None else None,
         box=(mix(a.box[0], b.box[0]), mix(a.box[1], b.box[1]), mix(a.box[2], b.box[2]), mix(a.box[3], b.box[3])),
         mouth_opening=mix(a.mouth_opening, b.mouth_opening),
         confidence=0.0,

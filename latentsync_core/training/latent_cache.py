@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentsync_core.audio.mel_audio_encoder import MelAudioEncoder
+from latentsync_core.face.head_pose import head_points, pose_distance, turn_head
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.face_clips import SAMPLE_RATE, VIDEO_FPS, FaceClip
 
 log = logging.getLogger(__name__)
+
+REFERENCE_CANDIDATES = 3  # frames
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class LatentClip:
         """(N, C, h, w) diffusion latents of the crop with the mask's hole grey."""
         return self._arrays["masked"]  # type: ignore[return-value]
 
+    @property
+    def references(self) -> NDArray[np.float16]:
+        """(N, C, h, w) diffusion latents of another frame's crop, its head turned as in the frame."""
+        return self._arrays["references"]  # type: ignore[return-value]
+
 
 def cache_latents(
     clips: list[FaceClip],
@@ -61,6 +69,7 @@ def cache_latents(
     variant: int,
     frame_stride: int,
     frames_at_most: int,
+    one_reference: bool,
 ) -> list[LatentClip]:
     """Encode frames `variant % stride, + stride, ...` of every clip, skipping what is there already.
 
@@ -69,10 +78,11 @@ def cache_latents(
         mask: (1, 1, R, R) float, 1 = keep, 0 = generate.
         frame_stride: every n-th frame.
         frames_at_most: of one clip, the first ones.
+        one_reference: the same frame of a clip is the reference of all others, not one for each.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mask_digest = hashlib.sha256(mask.numpy().tobytes()).hexdigest()
-    depends_on = f"{weights_digest(vae)}-{mask_digest}-{variant}-{frame_stride}-{frames_at_most}"
+    depends_on = f"{weights_digest(vae)}-{mask_digest}-{variant}-{frame_stride}-{frames_at_most}-{one_reference}"
     key = hashlib.sha256(depends_on.encode()).hexdigest()[:12]
     cached = []
     for clip in clips:
@@ -80,9 +90,15 @@ def cache_latents(
         if not path.exists():
             frames = np.arange(variant % frame_stride, clip.num_frames, frame_stride)[:frames_at_most]
             crops = change_look(np.asarray(clip.crops[frames]), variant, clip.folder.name)
-            latents, masked = _encode_frames(vae, crops, mask)
+            references = change_look(draw_references(clip, frames, variant, one_reference), variant, clip.folder.name)
             unfinished = path.with_suffix(".tmp.npz")
-            np.savez(unfinished, frames=frames, latents=latents, masked=masked)
+            np.savez(
+                unfinished,
+                frames=frames,
+                latents=_encode_frames(vae, crops),
+                masked=_encode_frames(vae, crops, mask),
+                references=_encode_frames(vae, references),
+            )
             unfinished.rename(path)
         cached.append(LatentClip(path, clip))
     return cached
@@ -100,7 +116,7 @@ def change_look(frames: NDArray[np.uint8], variant: int, name: str) -> NDArray[n
     """Mirror (odd variants), move, turn, scale and recolour frames (F, R, R, 3) alike; variant 0 changes nothing."""
     if variant == 0:
         return frames
-    generator = np.random.default_rng(int.from_bytes(hashlib.sha256(f"{name}/{variant}".encode()).digest()[:8], "big"))
+    generator = np.random.default_rng(_seed_of(f"{name}/{variant}"))
     side = frames.shape[1]
     matrix: NDArray[Any] = cv2.getRotationMatrix2D(
         (side / 2, side / 2), generator.uniform(-4, 4), generator.uniform(0.95, 1.06)
@@ -118,21 +134,44 @@ def change_look(frames: NDArray[np.uint8], variant: int, name: str) -> NDArray[n
     return changed
 
 
+def draw_references(clip: FaceClip, frames: NDArray[np.int64], variant: int, one_reference: bool) -> NDArray[np.uint8]:
+    """Draw a reference face (N, R, R, 3) for each of the frames (N,): another frame's, in this frame's pose.
+
+    Of REFERENCE_CANDIDATES random frames the one turned most alike is taken, as the pipeline takes one for each pose.
+    """
+    generator = np.random.default_rng(_seed_of(f"{clip.folder.name}/{variant}/reference"))
+    points = head_points(clip.mesh.astype(np.float64))
+    candidates = generator.integers(clip.num_frames, size=(len(frames), REFERENCE_CANDIDATES))
+    if one_reference:
+        candidates = np.broadcast_to(candidates[:1], candidates.shape)
+        nearest = pose_distance(points[candidates], points[frames][:, None]).mean(0).argmin().repeat(len(frames))
+    else:
+        nearest = pose_distance(points[candidates], points[frames][:, None]).argmin(1)
+    chosen = candidates[np.arange(len(frames)), nearest]
+    return np.stack(
+        [
+            turn_head(np.asarray(clip.crops[reference]), points[reference], points[frame])
+            for reference, frame in zip(chosen, frames, strict=True)
+        ]
+    )
+
+
 @torch.no_grad()
 def _encode_frames(
-    vae: SpaceToDepthAutoencoder, frames: NDArray[np.uint8], mask: Tensor, batch_size: int = 8
-) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    latents, masked = [], []
+    vae: SpaceToDepthAutoencoder, frames: NDArray[np.uint8], mask: Tensor | None = None, batch_size: int = 16
+) -> NDArray[np.float16]:
+    encoded = []
     for batch in np.array_split(frames, max(1, len(frames) // batch_size)):
         pixels = rearrange(torch.from_numpy(batch).float() / 127.5 - 1, "n h w c -> n c h w")
-        both = torch.cat([pixels, pixels * mask]).to(memory_format=torch.channels_last)
+        shown = pixels if mask is None else pixels * mask
         with torch.autocast("cpu", torch.bfloat16):
-            encoded = vae.encode(both).latent_dist.mean.float()
-        encoded = (encoded - vae.config["shift_factor"]) * vae.config["scaling_factor"]
-        whole, hidden = encoded.half().numpy().reshape(2, len(batch), *encoded.shape[1:])
-        latents.append(whole)
-        masked.append(hidden)
-    return np.concatenate(latents), np.concatenate(masked)
+            latents = vae.encode(shown.to(memory_format=torch.channels_last)).latent_dist.mean.float()
+        encoded.append(((latents - vae.config["shift_factor"]) * vae.config["scaling_factor"]).half().numpy())
+    return np.concatenate(encoded)
+
+
+def _seed_of(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 @torch.no_grad()

@@ -93,7 +93,7 @@ class Batch:
 
 
 class WindowSampler:
-    """Draws windows of cached frames with a reference frame from elsewhere in the same clip."""
+    """Draws windows of cached frames and their references."""
 
     def __init__(
         self,
@@ -120,7 +120,6 @@ class WindowSampler:
         length = self.recipe.window_frames
         start = int(generator.integers(0, len(clip.frames) - length + 1))
         chosen = np.arange(start, start + length)
-        reference = int(generator.integers(len(clip.frames)))
         tracks = self.audio[clip.clip.folder.name]
         track = tracks[int(generator.integers(len(tracks)))]
         windows = track[clip.frames[chosen]].float()
@@ -128,11 +127,11 @@ class WindowSampler:
             windows = self._with_true_shape(windows, clip, chosen, generator)
         if generator.random() < self.recipe.audio_dropout:
             windows = torch.zeros_like(windows)
-        target, masked, fixed = (
+        target, masked, reference = (
             rearrange(torch.from_numpy(array).float(), "f c h w -> c f h w")
-            for array in (clip.latents[chosen], clip.masked[chosen], clip.latents[[reference] * length])
+            for array in (clip.latents[chosen], clip.masked[chosen], clip.references[chosen])
         )
-        return target, masked, fixed, windows
+        return target, masked, reference, windows
 
     def _with_true_shape(
         self, windows: Tensor, clip: LatentClip, chosen: NDArray[np.int64], generator: np.random.Generator
@@ -251,7 +250,14 @@ def build_sampler(recipe: UNetRecipe, vae: SpaceToDepthAutoencoder, mask: Tensor
     latents: list[LatentClip] = []
     for variant in range(recipe.variants):
         latents += cache_latents(
-            clips, recipe.cache_dir, vae, mask, variant, recipe.frame_stride, recipe.frames_per_clip
+            clips,
+            recipe.cache_dir,
+            vae,
+            mask,
+            variant,
+            recipe.frame_stride,
+            recipe.frames_per_clip,
+            one_reference=recipe.window_frames > 1,
         )
         log.info("cached variant %d: %d clips", variant, len(clips))
     audio = {

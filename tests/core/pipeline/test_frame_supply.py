@@ -40,5 +40,5 @@ def test_every_block_is_shown_a_reference_turned_as_its_own_frames(face_clip: Pa
         supply = FrameSupply(reader, anchors, timeline, ScriptedAnalysis(yaws), 64, StageClock())
         given = [(block, frames[-1].anchor) for block, frames in gather_blocks(supply.frames_of(blocks, 0))]
     assert [block for block, _ in given] == blocks
-    assert [abs(yaws[anchor.number] - wanted) <= 10 for (_, anchor), wanted in zip(given, (0, 15, 45), strict=True)]
+    assert [abs(yaws[anchor.face.index] - wanted) <= 10 for (_, anchor), wanted in zip(given, (0, 15, 45), strict=True)]
     assert [anchor.number for _, anchor in given] == [0, 13, 18]

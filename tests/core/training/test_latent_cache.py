@@ -6,7 +6,7 @@ import torch
 
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.face_clips import read_face_clips
-from latentsync_core.training.latent_cache import cache_latents, change_look
+from latentsync_core.training.latent_cache import cache_latents, change_look, draw_references
 from tests.core.training.small_clips import save_small_clips
 
 
@@ -40,10 +40,12 @@ def test_latents_are_read_back_and_made_anew_when_mask_or_weights_change(tmp_pat
     mask[..., 16:, :] = 0
 
     def cache():
-        return cache_latents(clips, tmp_path / "cache", vae, mask, 0, frame_stride=2, frames_at_most=10)[0]
+        return cache_latents(
+            clips, tmp_path / "cache", vae, mask, 0, frame_stride=2, frames_at_most=10, one_reference=False
+        )[0]
 
     first = cache()
-    assert first.latents.shape == first.masked.shape == (3, 4, 2, 2)
+    assert first.latents.shape == first.masked.shape == first.references.shape == (3, 4, 2, 2)
     assert first.frames.tolist() == [0, 2, 4]
     assert not np.allclose(first.latents, first.masked)
     modified = first.path.stat().st_mtime_ns
@@ -54,3 +56,19 @@ def test_latents_are_read_back_and_made_anew_when_mask_or_weights_change(tmp_pat
     with torch.no_grad():
         vae.encoder[1].bias += 1
     assert cache().path != first.path
+
+
+def test_each_frame_has_a_reference_of_the_clip_or_all_have_one(tmp_path):
+    (clip,) = read_face_clips(save_small_clips(tmp_path, {"a": 1}, frames=9, side=32))
+    np.save(clip.folder / "mesh.npy", np.repeat(np.load(clip.folder / "mesh.npy")[:1], 9, axis=0))  # one pose: no turn
+    frames = np.arange(0, 9, 2)
+
+    def drawn_from(references):
+        return [int(np.abs(clip.crops - each.astype(int)).sum((1, 2, 3)).argmin()) for each in references]
+
+    each = drawn_from(draw_references(clip, frames, 0, one_reference=False))
+    assert len(each) == len(frames)
+    assert len(set(each)) > 1
+    assert drawn_from(draw_references(clip, frames, 0, one_reference=False)) == each
+    assert drawn_from(draw_references(clip, frames, 1, one_reference=False)) != each
+    assert len(set(drawn_from(draw_references(clip, frames, 0, one_reference=True)))) == 1

@@ -151,12 +151,12 @@ def test_a_batch_is_a_function_of_its_step(tmp_path):
     assert not torch.equal(first.target, other.target)
 
 
-def test_a_window_hears_its_own_frames_and_keeps_one_reference(tmp_path):
+def test_a_window_hears_its_own_frames_and_sees_their_references(tmp_path):
     batch = some_sampler(tmp_path, window_frames=3, audio_dropout=0.0).batch(0)
     numbers = batch.target[:, 0, :, 0, 0]
     assert torch.equal(numbers.diff(dim=1), torch.full((4, 2), 2.0))  # every second frame is cached
     assert torch.equal(batch.audio[:, :, 0, 0], numbers)
-    assert (batch.reference.diff(dim=2) == 0).all()
+    assert torch.equal(batch.reference[:, 0, :, 0, 0], numbers + 100)
 
 
 def test_the_true_lip_shape_stands_where_the_prediction_does(tmp_path):
@@ -182,7 +182,7 @@ def some_sampler(tmp_path, **changes) -> WindowSampler:
         numbers = np.arange(0, clip.num_frames, 2)
         latents = np.broadcast_to(numbers[:, None, None, None], (len(numbers), 4, 2, 2)).astype(np.float16)
         path = tmp_path / f"{clip.folder.name}.npz"
-        np.savez(path, frames=numbers, latents=latents, masked=latents)
+        np.savez(path, frames=numbers, latents=latents, masked=latents, references=latents + 100)
         cached.append(LatentClip(path, clip))
         audio[clip.folder.name] = [torch.arange(clip.num_frames)[:, None, None].expand(-1, 10, 8).half()]
         shapes[clip.folder.name] = np.repeat(np.arange(clip.num_frames, dtype=np.float32)[:, None], 3, axis=1)
