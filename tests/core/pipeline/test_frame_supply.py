@@ -1,12 +1,17 @@
 """Each block's frames with the reference frame that fits them; the faces are scripted, the video is real."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from latentsync_core.face.alignment import fit_similarity
+from latentsync_core.face.head_pose import POSE_POINTS
+from latentsync_core.face.landmarks import FaceLandmarks
 from latentsync_core.face.reference import choose_anchor
 from latentsync_core.face.tracking import FaceFrame
-from latentsync_core.frame_supply import FrameSupply, gather_blocks
+from latentsync_core.frame_supply import Anchor, FrameSupply, SuppliedFrame, gather_blocks, references_of
 from latentsync_core.media.frame_grid import read_frame_grid
 from latentsync_core.media.probe import probe_media
 from latentsync_core.media.video_reader import VideoReader
@@ -20,8 +25,7 @@ class ScriptedAnalysis:
     """One shot of a head that turns as told."""
 
     def __init__(self, yaws: Sequence[float]) -> None:
-        faces = [face_at(112, 112, yaw=yaw) for yaw in yaws]
-        self._faces = [FaceFrame(index, 0, fit_similarity(face.anchors), face) for index, face in enumerate(faces)]
+        self._faces = [replace(frame_of(face_at(112, 112, yaw=yaw)), index=index) for index, yaw in enumerate(yaws)]
 
     def face_in(self, frame: int) -> FaceFrame:
         return self._faces[frame]
@@ -41,4 +45,29 @@ def test_every_block_is_shown_a_reference_turned_as_its_own_frames(face_clip: Pa
         given = [(block, frames[-1].anchor) for block, frames in gather_blocks(supply.frames_of(blocks, 0))]
     assert [block for block, _ in given] == blocks
     assert [abs(yaws[anchor.face.index] - wanted) <= 10 for (_, anchor), wanted in zip(given, (0, 15, 45), strict=True)]
-    assert [anchor.number for _, anchor in given] == [0, 13, 18]
+    assert [anchor.face.index for _, anchor in given] == [0, 13, 18]
+
+
+def test_references_follow_the_head_and_frames_of_one_face_share_theirs():
+    turned = head_face(6.0)
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    anchor = Anchor(picture, head_face(0.0))
+    block = Block(range(4), shot=0)
+    faces = [anchor.face, turned, turned, frame_of(face_at(112, 112))]  # the last one is of a detector without a mesh
+    frames = [SuppliedFrame(index, block, picture, face, picture, anchor) for index, face in enumerate(faces)]
+    same, first, second, unknown = references_of(frames)
+    assert np.array_equal(same, picture)
+    assert not np.array_equal(first, picture)
+    assert second is first
+    assert unknown is picture
+    assert references_of([SuppliedFrame(0, block, picture, turned, picture, None)]) is None
+
+
+def head_face(shift: float) -> FaceFrame:
+    """A face whose head points lie `shift` pixels beside where its anchors say."""
+    head = np.random.default_rng(1).uniform(80, 140, (len(POSE_POINTS), 2)).astype(np.float32)
+    return frame_of(replace(face_at(112, 112), head=head + np.float32(shift)))
+
+
+def frame_of(face: FaceLandmarks) -> FaceFrame:
+    return FaceFrame(0, 0, fit_similarity(face.anchors), face)
