@@ -77,7 +77,7 @@ class Study:
         if known is not None:
             bundle = replace(bundle, unet=CarryingUNet(bundle, known))  # type: ignore[arg-type]
         generator = MouthGenerator(bundle, self.features, denoising)
-        return generator.denoise_block(
+        latents, _ = generator.denoise_block(
             self.crops[start:stop],
             [frame / self.fps for frame in range(start, stop)],
             [range(stop - start)],
@@ -85,6 +85,7 @@ class Study:
             references=self.references[start:stop] if config.reference == "anchor" else None,
             on_step=lambda: None,
         )
+        return latents
 
     def changes(self, latents: Tensor) -> np.ndarray:
         """Decode (F, C, h, w) and give the mean absolute change in the hole between neighbours, (F - 1,)."""

@@ -24,6 +24,7 @@ from latentsync_core.diffusion.latents import (
     spatial_factor,
 )
 from latentsync_core.diffusion.noise import shared_noise
+from latentsync_core.face.reference_detail import restore_detail
 
 AUTOENCODER_BATCH = 8  # pictures at once: bounds the memory of the autoencoder at 512 px
 
@@ -63,7 +64,7 @@ class MouthGenerator:
         first_frame: int,
         references: Sequence[NDArray[np.uint8]] | None,
         on_step: Callable[[], None],
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         """Make the clean latents of a block.
 
         Args:
@@ -75,7 +76,7 @@ class MouthGenerator:
             on_step: called after every denoising step of every window.
 
         Returns:
-            (F, C, h, w) float32.
+            (F, C, h, w) float32, and the latents (F, C, h, w) of the references.
         """
         generator = torch.Generator("cpu").manual_seed(self._denoising.seed + first_frame)
         pixels = self.to_pixels(crops)
@@ -102,13 +103,27 @@ class MouthGenerator:
                 on_step=lambda _: on_step(),
             )
             latents[chosen] = rearrange(clean, "1 c f h w -> f c h w").float()
-        return latents
+        return latents, reference
 
     def decode(self, latents: Tensor) -> list[NDArray[np.uint8]]:
         """Decode latents (F, C, h, w) to F whole faces (R, R, 3) uint8, kept part included."""
         decoded = [decode_latents(self._bundle.vae, part).float() for part in latents.split(AUTOENCODER_BATCH)]
         levels = ((torch.cat(decoded) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return list(rearrange(levels, "f c h w -> f h w c").cpu().numpy())
+
+    def with_detail(
+        self, faces: Sequence[NDArray[np.uint8]], references: Sequence[NDArray[np.uint8]], latents: Tensor
+    ) -> list[NDArray[np.uint8]]:
+        """Give decoded faces (R, R, 3) the detail that the autoencoder lost of their references (R, R, 3).
+
+        Args:
+            faces, references: F of each.
+            latents: (F, C, h, w) of the references.
+        """
+        count = 1 if _are_one(references) else len(references)
+        reconstructions = self.decode(latents[:count].float())
+        reconstructions *= len(references) // count
+        return [restore_detail(*each) for each in zip(faces, references, reconstructions, strict=True)]
 
     def to_pixels(self, crops: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Turn F crops (R, R, 3) uint8 into (F, 3, R, R) float32 in [-1, 1] on the bundle's device."""
@@ -120,7 +135,7 @@ class MouthGenerator:
         return torch.cat(parts).to(self._bundle.dtype)  # (F, C, h, w)
 
     def _encode_references(self, crops: Sequence[NDArray[np.uint8]], generator: torch.Generator) -> Tensor:
-        if all(crop is crops[0] for crop in crops):
+        if _are_one(crops):
             return self._encode(self.to_pixels(crops[:1]), generator).expand(len(crops), -1, -1, -1)
         return self._encode(self.to_pixels(crops), generator)
 
@@ -139,6 +154,10 @@ def blend_lead(before: Tensor, now: Tensor) -> Tensor:
         -1, 1, 1, 1
     )
     return before * (1 - weights) + now * weights
+
+
+def _are_one(crops: Sequence[NDArray[np.uint8]]) -> bool:
+    return all(crop is crops[0] for crop in crops)
 
 
 def _as_video(latents: Tensor) -> Tensor:

@@ -243,7 +243,7 @@ class _Run:
                 with self._clock.measure("crop"):
                     references = references_of(frames)
                 with self._clock.measure("diffusion"):
-                    latents = generator.denoise_block(
+                    latents, shown = generator.denoise_block(
                         crops,
                         [inputs.timeline.audio_time(frame.index) for frame in frames],
                         windows,
@@ -254,7 +254,11 @@ class _Run:
                     if block.lead and shared is not None:
                         latents[: block.lead] = blend_lead(shared, latents[: block.lead])
                     shared = latents[len(block.finished) :]
-                    faces = [*generator.decode(latents[: len(block.finished)])]
+                    done = len(block.finished)
+                    decoded = generator.decode(latents[:done])
+                    if references is not None:
+                        decoded = generator.with_detail(decoded, references[:done], shown[:done])
+                    faces = [*decoded]
             for frame, face in zip(frames, faces, strict=False):  # the shared tail is finished by the next block
                 if frame.index >= first_needed:
                     sink.put(FinishedFrame(frame, face))
