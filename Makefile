@@ -46,9 +46,10 @@ types: setup-dev
 format: setup-dev  ## let ruff order imports and mend what it can
 	$(PYTHON) -m ruff check --fix .
 
-bench: setup-dev  ## measure memory and window joins on the sample
+bench: setup-dev  ## measure memory, window joins and cancel times on the sample
 	$(PYTHON) -m benchmarks.streaming_memory samples/sample.mp4 samples/sample.wav
 	$(PYTHON) -m benchmarks.window_joins samples/sample.mp4 samples/sample.wav
+	$(PYTHON) -m benchmarks.cancel_times
 
 lock: setup-dev  ## write constraints.txt from what .venv holds
 	scripts/lock.sh
