@@ -78,6 +78,7 @@ class UNetRecipe:
     init_discriminator_from: str = ""  # discriminator.pt of the stage before
     ema_decay: float = 0.999
     checkpoint_minutes: float = 4.0
+    checkpoint_steps: int = 0  # 0 = by the clock only
     generated_weight: float = 0.5
     seed: int = 1
 
@@ -315,6 +316,7 @@ def train_unet(recipe: UNetRecipe, resume: bool = False) -> None:
         recipe.warmup_steps,
         ema_decay=recipe.ema_decay,
         checkpoint_minutes=recipe.checkpoint_minutes,
+        checkpoint_steps=recipe.checkpoint_steps,
     )
     scheduler = DDIMScheduler.from_config(recipe.scheduler)
     small_mask = mask_at_latents(mask, vae.vae_scale_factor)

@@ -40,6 +40,7 @@ class VaeRecipe:
     latent_channels: int = 16
     ema_decay: float = 0.998
     checkpoint_minutes: float = 3.0
+    checkpoint_steps: int = 0  # 0 = by the clock only
     seed: int = 1
 
 
@@ -100,6 +101,7 @@ def train_vae(recipe: VaeRecipe, resume: bool = False) -> SpaceToDepthAutoencode
         flat_share=0.3,
         ema_decay=recipe.ema_decay,
         checkpoint_minutes=recipe.checkpoint_minutes,
+        checkpoint_steps=recipe.checkpoint_steps,
     )
     trainer = Trainer(model, recipe.run_dir, schedule)
     if resume:

@@ -1,12 +1,16 @@
 """The U-Net's loss and sampler."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+import yaml
 from diffusers import DDIMScheduler
 
-from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN
+from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN, MelAudioEncoder
 from latentsync_core.errors import BadCheckpoint
+from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
 from latentsync_core.training.face_clips import read_face_clips
@@ -23,6 +27,8 @@ from latentsync_core.training.train_unet import (
     sample_timesteps,
     timestep_weights,
 )
+from tests.conftest import REPOSITORY
+from tests.core.training.killed_run import run_unbroken_and_killed
 from tests.core.training.small_clips import save_small_clips
 
 MODEL = {
@@ -39,6 +45,8 @@ MODEL = {
     "use_motion_module": False,
 }
 SCHEDULER = {"prediction_type": "sample", "clip_sample": False}
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def recipe(tmp_path, **changes) -> UNetRecipe:
@@ -187,3 +195,42 @@ def some_sampler(tmp_path, **changes) -> WindowSampler:
         audio[clip.folder.name] = [torch.arange(clip.num_frames)[:, None, None].expand(-1, 10, 8).half()]
         shapes[clip.folder.name] = np.repeat(np.arange(clip.num_frames, dtype=np.float32)[:, None], 3, axis=1)
     return WindowSampler(cached, audio, shapes, recipe(tmp_path, batch_size=4, **changes))
+
+
+def write_recipe(folder, **changes):
+    """A recipe with all that it names: clips of 256 px, an autoencoder, an audio encoder."""
+    torch.manual_seed(0)
+    save_small_clips(folder / "faces", {"ann": 1, "ben": 1}, frames=9)
+    vae = SpaceToDepthAutoencoder(latent_channels=4, widths=(8, 8, 8), blocks=(0, 0, 0), scaling_factor=0.5)
+    vae.save_pretrained(folder / "vae")
+    MelAudioEncoder(channels=4, dilations=(1,), num_shape_components=4).save_pretrained(folder / "audio")
+    values = {
+        "data_dir": str(folder / "faces"),
+        "run_dir": str(folder / "run"),
+        "vae_dir": str(folder / "vae"),
+        "audio_encoder_dir": str(folder / "audio"),
+        "mask_path": str(REPOSITORY / "models" / "mini" / "mask.png"),
+        "cache_dir": str(folder / "cache"),
+        "model": {**MODEL, "use_motion_module": True, "motion_module_resolutions": (2,)},
+        "scheduler": SCHEDULER,
+        "frame_stride": 1,
+        "window_frames": 4,
+        "variants": 1,
+        "batch_size": 2,
+        "max_minutes": float("inf"),
+        "warmup_steps": 3,
+        "checkpoint_minutes": 1e9,
+        **changes,
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(values))))
+    return path
+
+
+@pytest.mark.timeout(200)
+def test_a_killed_run_ends_bit_for_bit_where_an_unbroken_one_does(tmp_path):
+    path = write_recipe(tmp_path, steps=7, true_shape_share=0.5, adversarial_weight=1.0, adversarial_start=2)
+    runs = run_unbroken_and_killed("train-unet", path, steps=7, checkpoint_steps=3, killed_in_step=4)
+    for name in ("unet.pt", "discriminator.pt"):
+        weights = [torch.load(run / name, weights_only=True) for run in runs]
+        assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0]), name
