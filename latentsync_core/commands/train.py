@@ -56,7 +56,8 @@ def run_train_syncnet(arguments: argparse.Namespace) -> int:
 def run_train_unet(arguments: argparse.Namespace) -> int:
     """Train one stage of a U-Net."""
     from latentsync_core.training.recipe import read_recipe
-    from latentsync_core.training.train_unet import UNetRecipe, train_unet
+    from latentsync_core.training.train_unet import train_unet
+    from latentsync_core.training.unet_recipe import UNetRecipe
 
     recipe = read_recipe(arguments.recipe, UNetRecipe, arguments.set)
     train_unet(recipe, resume=arguments.resume == "latest")
