@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from latentsync_core.diffusion.latents import Autoencoder, decode_latents
 from latentsync_core.errors import BadOption
@@ -24,6 +25,8 @@ from latentsync_core.training.losses.sync_loss import sync_loss
 from latentsync_core.training.syncnet_model import load_syncnet
 
 STAND_IN = "random-stand-in"  # in place of a path: an untrained network, for trying things out without downloads
+
+DECODED_AT_ONCE = 4  # frames, with checkpointing
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Estimate:
         mel: (B, 1, 80, M) of the windows' sound, see `latentsync_core.audio.mel`.
         hears: (B,) bool, whether the U-Net was given the sound.
         vae: decodes the latents; frozen.
+        checkpointing: decode a few frames at a time, and again in the backward pass, to save memory.
     """
 
     latents: Tensor
@@ -72,12 +76,18 @@ class Estimate:
     mel: Tensor
     hears: Tensor
     vae: Autoencoder
+    checkpointing: bool = False
 
     @cached_property
     def frames(self) -> Tensor:
         """(B, 3, F, R, R) float32, about [-1, 1]: the decoded estimate."""
-        decoded = decode_latents(self.vae, rearrange(self.latents, "b c f h w -> (b f) c h w")).float()
-        return rearrange(decoded, "(b f) c h w -> b c f h w", b=len(self.latents))
+        latents = rearrange(self.latents, "b c f h w -> (b f) c h w")
+        if self.checkpointing:
+            parts = latents.split(DECODED_AT_ONCE)
+            decoded = torch.cat([checkpoint(decode_latents, self.vae, part, use_reentrant=False) for part in parts])
+        else:
+            decoded = decode_latents(self.vae, latents)
+        return rearrange(decoded.float(), "(b f) c h w -> b c f h w", b=len(self.latents))
 
 
 DecodedLoss = Callable[[Estimate], Tensor]
@@ -128,8 +138,9 @@ def _load_trepa(path: str, num_frames: int, device: torch.device) -> DecodedLoss
     from latentsync_core.training.losses.trepa_loss import load_video_features, random_video_features, trepa_loss
 
     features = random_video_features(num_frames=num_frames) if path == STAND_IN else load_video_features(Path(path))
-    features.encoder.to(device)
-    features.norm.to(device)
+    modules: tuple[nn.Module, ...] = (features.encoder, features.norm)
+    for module in modules:
+        module.to(device)
     _refuse_other_length("trepa", features.num_frames, num_frames)
     return lambda estimate: trepa_loss(features, estimate.frames, estimate.target)
 

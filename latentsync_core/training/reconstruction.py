@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from latentsync_core.diffusion.unet_input import unet_input
 from latentsync_core.errors import BadOption
+from latentsync_core.training.devices import autocast
 from latentsync_core.training.unet_recipe import RESOLUTION, UNetRecipe
 from latentsync_core.training.unet_windows import Batch
 
@@ -69,15 +70,15 @@ def estimate_clean(output: Tensor, noisy: Tensor, signal: Tensor, prediction_typ
 
 
 def predict_clean(
-    unet: nn.Module, scheduler: Any, batch: Batch, mask: Tensor, timesteps: Tensor, residual_reference: bool
+    unet: nn.Module, scheduler: Any, batch: Batch, mask: Tensor, timesteps: Tensor, recipe: UNetRecipe
 ) -> Tensor:
     """Estimated clean latents (B, C, F, h, w) float32 from noisy ones of timesteps (B,)."""
     noisy = add_window_noise(batch.target, scheduler, timesteps)
-    with torch.autocast(batch.target.device.type, torch.bfloat16):
+    with autocast(batch.target.device, recipe.precision):
         output = unet(unet_input(noisy, mask, batch.masked, batch.reference), timesteps, batch.audio)
     signal = scheduler.alphas_cumprod[timesteps]
     clean = estimate_clean(output.float(), noisy, signal, scheduler.config.prediction_type)
-    return clean + batch.reference if residual_reference else clean
+    return clean + batch.reference if recipe.residual_reference else clean
 
 
 def timestep_weights(signal_to_noise: Tensor, prediction_type: str) -> Tensor:

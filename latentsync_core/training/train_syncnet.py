@@ -22,12 +22,13 @@ from latentsync_core.errors import BadOption
 from latentsync_core.models.syncnet import StableSyncNet
 from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.curves import Curve, TensorBoard, plot_curves
+from latentsync_core.training.devices import autocast, choose_device
 from latentsync_core.training.face_clips import read_face_clips
 from latentsync_core.training.losses.sync_loss import cosine_loss, sync_accuracy
 from latentsync_core.training.stuck_alarm import CHANCE_ACCURACY, CHANCE_LOSS, likely_causes, stuck_since
 from latentsync_core.training.sync_windows import SyncItem, SyncWindows, open_sync_clips
 from latentsync_core.training.syncnet_model import save_syncnet
-from latentsync_core.training.syncnet_recipe import SyncNetRecipe, build_syncnet, choose_device
+from latentsync_core.training.syncnet_recipe import SyncNetRecipe, build_syncnet
 from latentsync_core.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class SyncNetLosses:
     def judge(self, network: nn.Module, batch: SyncItem) -> dict[str, Tensor]:
         """Loss ("total") and accuracy of one batch."""
         frames, mel, labels = (tensor.to(self._device, non_blocking=True) for tensor in batch)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.precision == "bf16"):
+        with autocast(self._device, self._recipe.precision):
             vision, audio = network(frames, mel)
         return {"total": cosine_loss(vision, audio, labels), "accuracy": sync_accuracy(vision, audio, labels)}
 

@@ -8,12 +8,14 @@ mouths sharp.
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler
 
-from latentsync_core.diffusion.latents import mask_at_latents
+from latentsync_core.audio.audio_windows import FEATURES_PER_FRAME
+from latentsync_core.diffusion.latents import Autoencoder, mask_at_latents, spatial_factor
 from latentsync_core.errors import BadCheckpoint
 from latentsync_core.face.mask import load_mask
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
@@ -21,7 +23,9 @@ from latentsync_core.models.checkpoint import read_state_dict
 from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
 from latentsync_core.training.checkpoint import refuse_used_folder
-from latentsync_core.training.decoded_losses import load_decoded_losses
+from latentsync_core.training.decoded_losses import DECODED_AT_ONCE, load_decoded_losses
+from latentsync_core.training.devices import choose_device
+from latentsync_core.training.memory_plan import MemoryPlan, plan_memory
 from latentsync_core.training.reconstruction import loss_weights
 from latentsync_core.training.trainer import Trainer
 from latentsync_core.training.unet_losses import UNetLosses
@@ -51,11 +55,35 @@ def build_unet(recipe: UNetRecipe) -> UNet3DConditionModel:
         load_stage(unet, Path(recipe.init_from))
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_(any(part in name for part in recipe.trainable))
+    unet.set_gradient_checkpointing(recipe.gradient_checkpointing)
     return unet
 
 
-def train_unet(recipe: UNetRecipe, resume: bool = False) -> None:
+def plan_run(recipe: UNetRecipe, unet: UNet3DConditionModel, vae: Autoencoder, device: torch.device) -> MemoryPlan:
+    """What a step of the recipe will take on the device, where the autoencoder is already."""
+    batch, frames, side = recipe.batch_size, recipe.window_frames, RESOLUTION // spatial_factor(vae)
+    audio_tokens = (2 * recipe.context_frames + 1) * FEATURES_PER_FRAME
+    num_decoded = batch * frames if recipe.losses.decoded else 0
+    return plan_memory(
+        unet,
+        (
+            (batch, recipe.model["in_channels"], frames, side, side),
+            (batch, frames, audio_tokens, recipe.model["cross_attention_dim"]),
+        ),
+        precision=recipe.precision,
+        with_ema=recipe.ema_decay > 0,
+        decoder_frames=min(num_decoded, DECODED_AT_ONCE) if recipe.gradient_checkpointing else num_decoded,
+        vae=vae,
+        device=device,
+    )
+
+
+def train_unet(recipe: UNetRecipe, resume: bool = False, tell: Callable[[str], None] = log.info) -> None:
     """Run the recipe and leave the averaged weights in `run_dir/unet.pt` and discriminator.pt, new at every checkpoint.
+
+    Args:
+        resume: go on from the newest checkpoint.
+        tell: is called with the memory plan before the first step.
 
     Raises:
         BadOption: if the folder holds a run already and `resume` is not wanted, or a loss's network does not fit.
@@ -64,18 +92,27 @@ def train_unet(recipe: UNetRecipe, resume: bool = False) -> None:
     """
     if not resume:
         refuse_used_folder(recipe.run_dir)
-    decoded = load_decoded_losses(recipe.losses, recipe.window_frames, torch.device("cpu"))
+    device = choose_device(recipe.device)
+    decoded = load_decoded_losses(recipe.losses, recipe.window_frames, device)
     torch.manual_seed(recipe.seed)
     vae = SpaceToDepthAutoencoder.from_pretrained(recipe.vae_dir).eval().to(memory_format=torch.channels_last)
     vae.requires_grad_(False)
     mask = torch.from_numpy(load_mask(recipe.mask_path, RESOLUTION))
     sampler = build_sampler(recipe, vae, mask)
+    vae.to(device)
     unet = build_unet(recipe)
+    tell(plan_run(recipe, unet, vae, device).describe())
+    unet.to(device)
     scheduler = DDIMScheduler.from_config(recipe.scheduler)
-    small_mask = mask_at_latents(mask, vae.vae_scale_factor)
-    weights = loss_weights(mask, small_mask.shape[-1], recipe)
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(device)
+    small_mask = mask_at_latents(mask, vae.vae_scale_factor).to(device)
+    weights = loss_weights(mask, small_mask.shape[-1], recipe).to(device)
     losses = UNetLosses(unet, scheduler, small_mask, weights, recipe, vae, decoded)
-    trainer = Trainer(unet, recipe.run_dir, recipe.schedule(), recipe.weight_decay, {"adversary": losses.adversary})
+    companions = {"adversary": losses.adversary}
+    loss_scaling = recipe.precision == "fp16"
+    trainer = Trainer(
+        unet, recipe.run_dir, recipe.schedule(), recipe.weight_decay, companions, loss_scaling=loss_scaling
+    )
     if resume:
         trainer.resume()
 
@@ -83,4 +120,4 @@ def train_unet(recipe: UNetRecipe, resume: bool = False) -> None:
         torch.save(trainer.averaged.state_dict(), recipe.run_dir / "unet.pt")
         torch.save(losses.adversary.discriminator.state_dict(), recipe.run_dir / "discriminator.pt")
 
-    trainer.run(lambda: losses(sampler.batch(trainer.batch), trainer.step), save)
+    trainer.run(lambda: losses(sampler.batch(trainer.batch).to(device), trainer.step), save)

@@ -73,6 +73,7 @@ class Trainer:
     Args:
         companions: by name, what is saved and resumed with the model.
         board: shows the curve while it grows.
+        loss_scaling: keep small gradients from vanishing in float16 arithmetic; a step that overflows is left out.
 
     Attributes:
         step: optimiser steps done, those of resumed runs included.
@@ -88,6 +89,7 @@ class Trainer:
         weight_decay: float = 0.01,
         companions: Mapping[str, Stateful] | None = None,
         board: Board | None = None,
+        loss_scaling: bool = False,
     ) -> None:
         self._model, self._run_dir, self._schedule = model, run_dir, schedule
         self._companions = companions or {}
@@ -98,6 +100,7 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(
             self._parameters, schedule.learning_rate, betas=(0.9, 0.99), weight_decay=weight_decay
         )
+        self._scaler = torch.amp.GradScaler(self._parameters[0].device.type, enabled=loss_scaling)
         self.step = self.batch = 0
         self.curve = Curve(run_dir / "losses.csv", board)
         self._recent: list[dict[str, float]] = []  # losses that are not in the curve yet
@@ -120,6 +123,8 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         for name, companion in self._companions.items():
             companion.load_state_dict(state["companions"][name])
+        if state.get("scaler"):  # empty without loss scaling, missing in checkpoints of before 2026-11-22
+            self._scaler.load_state_dict(state["scaler"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.batch = self.step * self._schedule.batches_per_step
         self._saved_step = self.step
@@ -179,11 +184,13 @@ class Trainer:
             losses = losses_of_next_batch()
             if number == 0:
                 self._optimizer.zero_grad()
-            (losses["total"] / self._schedule.batches_per_step).backward()
+            self._scaler.scale(losses["total"] / self._schedule.batches_per_step).backward()
             batches.append({name: value.item() for name, value in losses.items()})
             self.batch += 1
+        self._scaler.unscale_(self._optimizer)
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
-        self._optimizer.step()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
         if self._ema is not None:
             self._ema.update_parameters(self._model)
         self.step += 1
@@ -193,6 +200,7 @@ class Trainer:
         state = {
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "companions": {name: companion.state_dict() for name, companion in self._companions.items()},
             "seconds": seconds,
             "recent": self._recent,

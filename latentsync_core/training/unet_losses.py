@@ -50,14 +50,14 @@ class UNetLosses:
         discriminator = LatentDiscriminator(config["out_channels"], config["cross_attention_dim"])
         if recipe.init_discriminator_from:
             discriminator.load_state_dict(read_state_dict(Path(recipe.init_discriminator_from)))
-        self.adversary = Adversary(discriminator, recipe.discriminator_rate)
+        self.adversary = Adversary(discriminator.to(weights.device), recipe.discriminator_rate, recipe.precision)
 
     def __call__(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Losses by name, not weighted; "total" is what is minimised; `step` is the number of steps done."""
         recipe = self._recipe
         num_timesteps = self._scheduler.config.num_train_timesteps
-        timesteps = sample_timesteps(len(batch.target), num_timesteps, recipe.timestep_power)
-        prediction = predict_clean(self._unet, self._scheduler, batch, self._mask, timesteps, recipe.residual_reference)
+        timesteps = sample_timesteps(len(batch.target), num_timesteps, recipe.timestep_power).to(batch.target.device)
+        prediction = predict_clean(self._unet, self._scheduler, batch, self._mask, timesteps, recipe)
         simple = reconstruction_loss(prediction, batch.target, self._weights, self._scheduler, timesteps)
         reconstruction = recipe.losses.simple * simple
         losses = {"total": reconstruction, "reconstruction": simple.detach()}
@@ -75,7 +75,10 @@ class UNetLosses:
         assert self._vae is not None  # they come together
         assert batch.pictures is not None
         assert batch.mel is not None
-        estimate = Estimate(prediction, batch.pictures, batch.mel, batch.audio.flatten(1).any(1), self._vae)
+        checkpointing = self._recipe.gradient_checkpointing
+        estimate = Estimate(
+            prediction, batch.pictures, batch.mel, batch.audio.flatten(1).any(1), self._vae, checkpointing
+        )
         return {name: loss(estimate) for name, loss in self._decoded.items()}
 
     def _of_adversary(

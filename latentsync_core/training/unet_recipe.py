@@ -9,6 +9,7 @@ from latentsync_core.training.decoded_losses import LossRecipe
 from latentsync_core.training.trainer import Schedule
 
 RESOLUTION = 256  # of the aligned crops, pixels
+CHOICES = {"precision": ("bf16", "fp16", "fp32"), "device": ("auto", "cpu", "cuda")}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class UNetRecipe:
     steps: int = 20_000
     max_minutes: float = 60.0
     batch_size: int = 24  # windows
+    batches_per_step: int = 1  # whose gradients are averaged
+    precision: str = "bf16"  # of the arithmetic, or fp16 (with loss scaling) or fp32; the weights are float32 always
+    gradient_checkpointing: bool = False  # activations are computed again in the backward pass: less memory, more time
+    device: str = "auto"  # or cpu or cuda
     learning_rate: float = 4e-4
     warmup_steps: int = 200
     weight_decay: float = 0.01
@@ -56,6 +61,9 @@ class UNetRecipe:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise BadOption(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
         prediction_type = self.scheduler.get("prediction_type", "epsilon")
         if self.residual_reference and prediction_type != "sample":
             raise BadOption(f"residual_reference needs scheduler.prediction_type: sample, not {prediction_type}")
@@ -68,5 +76,5 @@ class UNetRecipe:
     def schedule(self) -> Schedule:
         """The part that the trainer needs."""
         names = ("steps", "max_minutes", "learning_rate", "warmup_steps", "ema_decay")
-        more = ("checkpoint_minutes", "checkpoint_steps")
+        more = ("checkpoint_minutes", "checkpoint_steps", "batches_per_step")
         return Schedule(**{name: getattr(self, name) for name in names + more})

@@ -13,9 +13,12 @@ from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
 from latentsync_core.training.decoded_losses import STAND_IN
+from latentsync_core.training.recipe import read_recipe
 from latentsync_core.training.reconstruction import loss_weights
-from latentsync_core.training.train_unet import build_unet, load_stage
+from latentsync_core.training.train_unet import build_unet, load_stage, train_unet
 from latentsync_core.training.unet_losses import UNetLosses
+from latentsync_core.training.unet_recipe import UNetRecipe
+from latentsync_core.training.unet_windows import WindowSampler
 from tests.conftest import REPOSITORY
 from tests.core.training.killed_run import run_unbroken_and_killed
 from tests.core.training.small_clips import save_small_clips
@@ -95,3 +98,19 @@ def test_a_killed_run_ends_bit_for_bit_where_an_unbroken_one_does(tmp_path):
     for name in ("unet.pt", "discriminator.pt"):
         weights = [torch.load(run / name, weights_only=True) for run in runs]
         assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0]), name
+
+
+def test_half_precision_with_checkpointing_and_accumulation_leaves_a_plan_and_a_scale(tmp_path, monkeypatch):
+    changes = {"precision": "fp16", "gradient_checkpointing": True, "batches_per_step": 2, "device": "cpu"}
+    settings = read_recipe(write_recipe(tmp_path, steps=2, batch_size=1, **changes), UNetRecipe)
+    drawn, told = [], []
+    draw = WindowSampler.batch
+    monkeypatch.setattr(WindowSampler, "batch", lambda self, number: drawn.append(number) or draw(self, number))
+    train_unet(settings, tell=told.append)
+    assert drawn == [0, 1, 2, 3]
+    (plan,) = told
+    assert "memory plan, in all" in plan
+    state = torch.load(tmp_path / "run" / "checkpoints" / "step_00000002.pt", weights_only=True)
+    assert state["scaler"]["scale"] > 0
+    assert all(tensor.isfinite().all() for tensor in state["model"].values())
+    assert {tensor.dtype for tensor in state["model"].values()} == {torch.float32}  # though computed in float16

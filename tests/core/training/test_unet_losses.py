@@ -191,35 +191,80 @@ def test_the_total_is_the_weighted_sum_of_what_each_window_says_alone(tmp_path, 
     assert float(losses["total"]) == pytest.approx(by_hand, rel=1e-4)
 
 
-def test_each_loss_moves_exactly_the_trainable_parameters(tmp_path, networks, vae):
-    changes = {"model": {**MODEL, "use_motion_module": True, "motion_module_resolutions": (2,)}}
-    settings = recipe(tmp_path, **changes, losses=networks, trainable=["motion_modules", "attentions"], frame_stride=1)
+def unet_of_stage_2(settings):
+    """All layers give gradients on: a fresh network's output layers are zero, which would stop every one."""
     torch.manual_seed(0)
     unet = build_unet(settings)
-    with torch.no_grad():  # a fresh network's output layers are zero, which would stop every gradient
+    with torch.no_grad():
         torch.nn.init.normal_(unet.conv_out.weight, std=0.02)
         for name, parameter in unet.named_parameters():
             if name.endswith("proj_out.weight"):
                 torch.nn.init.normal_(parameter, std=0.02)
+    return unet
+
+
+STAGE_2 = {
+    "model": {**MODEL, "use_motion_module": True, "motion_module_resolutions": (2,)},
+    "trainable": ["motion_modules", "attentions"],
+    "frame_stride": 1,
+}
+
+
+def gradients_of(unet, settings, vae, decoded) -> dict[str, torch.Tensor]:
+    """By name, of the parameters that have one after a step's losses."""
+    mask = half_mask()
+    scheduler, weights = DDIMScheduler.from_config(SCHEDULER), loss_weights(mask, 4, settings)
+    losses = UNetLosses(unet, scheduler, mask[..., ::16, ::16], weights, settings, vae, decoded)
+    torch.manual_seed(2)
+    unet.zero_grad()
+    losses(windows_with_pictures(), 0)["total"].backward()
+    return {name: parameter.grad for name, parameter in unet.named_parameters() if parameter.grad is not None}
+
+
+def test_each_loss_moves_exactly_the_trainable_parameters(tmp_path, networks, vae):
+    settings = recipe(tmp_path, **STAGE_2, losses=networks)
+    unet = unet_of_stage_2(settings)
     wanted = {name for name, _ in unet.named_parameters() if "motion_modules" in name or "attentions" in name}
     decoded = load_decoded_losses(settings.losses, 4, CPU)
-    batch, mask = windows_with_pictures(), half_mask()
-    scheduler, weights = DDIMScheduler.from_config(SCHEDULER), loss_weights(mask, 4, settings)
-    gradients = {}
-    for name in ("", *decoded):
-        unet.zero_grad()
-        chosen = {name: decoded[name]} if name else {}
-        torch.manual_seed(1)
-        losses = UNetLosses(unet, scheduler, mask[..., ::16, ::16], weights, settings, vae, chosen)
-        torch.manual_seed(2)
-        losses(batch, 0)["total"].backward()
-        reached = {key for key, parameter in unet.named_parameters() if parameter.grad is not None}
-        assert reached == wanted, name
-        gradients[name] = torch.cat([unet.get_parameter(key).grad.flatten() for key in sorted(wanted)])
-    for name in decoded:
-        change = (gradients[name] - gradients[""]).norm() / gradients[""].norm()
-        assert float(change) > 1e-4, name
+    alone = gradients_of(unet, settings, vae, {})
+    assert alone.keys() == wanted
+    for name, loss in decoded.items():
+        with_it = gradients_of(unet, settings, vae, {name: loss})
+        assert with_it.keys() == wanted, name
+        change = sum(float((with_it[key] - alone[key]).norm()) for key in wanted)
+        assert change > 1e-4 * sum(float(alone[key].norm()) for key in wanted), name
     assert all(parameter.grad is None for parameter in vae.parameters())
+
+
+def test_checkpointing_changes_no_gradient(tmp_path, networks, vae):
+    losses = {**networks, "lpips": 0}  # its VGG takes its time
+    gradients = []
+    for checkpointing in (False, True):
+        settings = recipe(tmp_path, **STAGE_2, losses=losses, precision="fp32", gradient_checkpointing=checkpointing)
+        unet = unet_of_stage_2(settings)
+        assert all(block.gradient_checkpointing == checkpointing for block in unet.up_blocks)
+        gradients.append(gradients_of(unet, settings, vae, load_decoded_losses(settings.losses, 4, CPU)))
+    for name, gradient in gradients[0].items():
+        assert torch.allclose(gradient, gradients[1][name], rtol=1e-4, atol=1e-6), name
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)]
+)
+def test_the_network_computes_in_the_precision_and_losses_in_float32(tmp_path, precision, dtype):
+    settings, mask = recipe(tmp_path, precision=precision), half_mask()
+    layer, seen = torch.nn.Linear(8, 8), []
+
+    def network(sample, timesteps, audio):
+        seen.append(layer(sample).dtype)
+        return layer(sample)[:, :4]
+
+    weights = loss_weights(mask, 8, settings)
+    losses = UNetLosses(network, DDIMScheduler.from_config(SCHEDULER), mask[..., ::8, ::8], weights, settings)
+    assert losses(some_batch(), 0)["total"].dtype == torch.float32
+    assert seen == [dtype]
+    with pytest.raises(BadOption, match="precision must be one of bf16, fp16, fp32"):
+        recipe(tmp_path, precision="fp8")
 
 
 @torch.no_grad()
