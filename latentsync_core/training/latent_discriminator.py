@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from latentsync_core.training.devices import autocast
+from latentsync_core.training.processes import ALONE, Processes
 
 
 class LatentDiscriminator(nn.Module):
@@ -51,16 +52,25 @@ class LatentDiscriminator(nn.Module):
 
 
 class Adversary:
-    """The discriminator with its optimiser.
+    """The discriminator with its optimiser; several processes teach it together.
 
     Args:
         discriminator: the network.
         learning_rate: of its optimiser.
         precision: bf16, or any other for float32 arithmetic: its losses are not scaled for float16.
+        processes: whose gradients are averaged.
     """
 
-    def __init__(self, discriminator: LatentDiscriminator, learning_rate: float, precision: str = "bf16") -> None:
+    def __init__(
+        self,
+        discriminator: LatentDiscriminator,
+        learning_rate: float,
+        precision: str = "bf16",
+        processes: Processes = ALONE,
+    ) -> None:
+        processes.share_weights(discriminator)
         self.discriminator = discriminator
+        self._processes = processes
         self._precision = "bf16" if precision == "bf16" else "fp32"
         self._learning_rate = learning_rate
         self._optimizer = torch.optim.AdamW(
@@ -78,6 +88,7 @@ class Adversary:
         loss = F.relu(1 - of_real).mean() + (F.relu(1 + of_fake).mean() + F.relu(1 + of_mismatched).mean()) / 2
         self._optimizer.zero_grad()
         loss.backward()
+        self._processes.average_gradients(self.discriminator.parameters())
         self._optimizer.step()
         return loss.detach()
 

@@ -26,6 +26,7 @@ from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.decoded_losses import DECODED_AT_ONCE, load_decoded_losses
 from latentsync_core.training.devices import choose_device
 from latentsync_core.training.memory_plan import MemoryPlan, plan_memory
+from latentsync_core.training.processes import join_processes
 from latentsync_core.training.reconstruction import loss_weights
 from latentsync_core.training.trainer import Trainer
 from latentsync_core.training.unet_losses import UNetLosses
@@ -93,12 +94,14 @@ def train_unet(recipe: UNetRecipe, resume: bool = False, tell: Callable[[str], N
     if not resume:
         refuse_used_folder(recipe.run_dir)
     device = choose_device(recipe.device)
+    processes = join_processes(device)
     decoded = load_decoded_losses(recipe.losses, recipe.window_frames, device)
     torch.manual_seed(recipe.seed)
     vae = SpaceToDepthAutoencoder.from_pretrained(recipe.vae_dir).eval().to(memory_format=torch.channels_last)
     vae.requires_grad_(False)
     mask = torch.from_numpy(load_mask(recipe.mask_path, RESOLUTION))
-    sampler = build_sampler(recipe, vae, mask)
+    with processes.main_first():
+        sampler = build_sampler(recipe, vae, mask)
     vae.to(device)
     unet = build_unet(recipe)
     tell(plan_run(recipe, unet, vae, device).describe())
@@ -107,11 +110,16 @@ def train_unet(recipe: UNetRecipe, resume: bool = False, tell: Callable[[str], N
     scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(device)
     small_mask = mask_at_latents(mask, vae.vae_scale_factor).to(device)
     weights = loss_weights(mask, small_mask.shape[-1], recipe).to(device)
-    losses = UNetLosses(unet, scheduler, small_mask, weights, recipe, vae, decoded)
+    losses = UNetLosses(unet, scheduler, small_mask, weights, recipe, vae, decoded, processes)
     companions = {"adversary": losses.adversary}
-    loss_scaling = recipe.precision == "fp16"
     trainer = Trainer(
-        unet, recipe.run_dir, recipe.schedule(), recipe.weight_decay, companions, loss_scaling=loss_scaling
+        unet,
+        recipe.run_dir,
+        recipe.schedule(),
+        recipe.weight_decay,
+        companions,
+        loss_scaling=recipe.precision == "fp16",
+        processes=processes,
     )
     if resume:
         trainer.resume()

@@ -16,6 +16,7 @@ from latentsync_core.diffusion.latents import Autoencoder
 from latentsync_core.models.checkpoint import read_state_dict
 from latentsync_core.training.decoded_losses import DecodedLoss, Estimate
 from latentsync_core.training.latent_discriminator import Adversary, LatentDiscriminator, balance
+from latentsync_core.training.processes import ALONE, Processes
 from latentsync_core.training.reconstruction import predict_clean, reconstruction_loss, sample_timesteps
 from latentsync_core.training.unet_recipe import UNetRecipe
 from latentsync_core.training.unet_windows import Batch
@@ -31,6 +32,7 @@ class UNetLosses:
         weights: (1, 1, 1, h, w) of `loss_weights`.
         vae: decodes for the losses on frames.
         decoded: those losses, of `load_decoded_losses`.
+        processes: that train together.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class UNetLosses:
         recipe: UNetRecipe,
         vae: Autoencoder | None = None,
         decoded: Mapping[str, DecodedLoss] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self._unet, self._scheduler, self._mask, self._weights, self._recipe = unet, scheduler, mask, weights, recipe
         self._vae, self._decoded = vae, decoded or {}
@@ -50,7 +53,8 @@ class UNetLosses:
         discriminator = LatentDiscriminator(config["out_channels"], config["cross_attention_dim"])
         if recipe.init_discriminator_from:
             discriminator.load_state_dict(read_state_dict(Path(recipe.init_discriminator_from)))
-        self.adversary = Adversary(discriminator.to(weights.device), recipe.discriminator_rate, recipe.precision)
+        discriminator.to(weights.device)
+        self.adversary = Adversary(discriminator, recipe.discriminator_rate, recipe.precision, processes)
 
     def __call__(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Losses by name, not weighted; "total" is what is minimised; `step` is the number of steps done."""
