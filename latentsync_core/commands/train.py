@@ -56,10 +56,11 @@ def run_train_syncnet(arguments: argparse.Namespace) -> int:
 def run_train_unet(arguments: argparse.Namespace) -> int:
     """Train one stage of a U-Net."""
     from latentsync_core.training.recipe import read_recipe
-    from latentsync_core.training.train_unet import UNetRecipe, train_unet
+    from latentsync_core.training.train_unet import train_unet
+    from latentsync_core.training.unet_recipe import UNetRecipe
 
     recipe = read_recipe(arguments.recipe, UNetRecipe, arguments.set)
-    train_unet(recipe, resume=arguments.resume == "latest")
+    train_unet(recipe, resume=arguments.resume == "latest", tell=_say)
     return _tell(recipe.run_dir)
 
 
@@ -72,6 +73,11 @@ def run_export_bundle(arguments: argparse.Namespace) -> int:
     size = export_bundle(recipe)
     sys.stdout.write(f"{recipe.out_dir}: {size / 2**20:.1f} MiB\n")
     return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def _tell(run_dir: Path) -> int:

@@ -14,29 +14,38 @@ from latentsync_core.errors import BadOption
 log = logging.getLogger(__name__)
 
 
-def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int = 2) -> Path:
+def save_checkpoint(
+    folder: Path, step: int, state: dict[str, Any], randoms: list[dict[str, Any]], keep: int = 2
+) -> Path:
     """Write `folder/step_XXXXXXXX.pt` atomically and drop all but the newest `keep`.
 
     Args:
-        state: state dicts by name; the random states of Python, numpy's legacy generator and torch are added.
+        state: state dicts by name.
+        randoms: the `random_state` of each process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step_{step:08d}.pt"
     unfinished = path.with_suffix(".tmp")
-    torch.save({**state, "step": step, "random": _random_state()}, unfinished)
+    torch.save({**state, "step": step, "random": randoms[0], "random_of_others": randoms[1:]}, unfinished)
     os.replace(unfinished, path)
     for old in _list_checkpoints(folder)[:-keep]:
         old.unlink()
     return path
 
 
-def load_latest_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Read the newest checkpoint of `folder` and restore the random states, or give None when there is none."""
+def load_latest_checkpoint(folder: Path, process: int = 0) -> dict[str, Any] | None:
+    """Read the newest checkpoint of `folder` and restore the random states, or give None when there is none.
+
+    Args:
+        process: whose random states; one that the run did not have before keeps its own.
+    """
     paths = _list_checkpoints(folder)
     if not paths:
         return None
     state = torch.load(paths[-1], map_location="cpu", weights_only=True)
-    _restore_random_state(state.pop("random"))
+    randoms = [state.pop("random"), *state.pop("random_of_others", [])]  # those of before 2026-11-22 lack the others
+    if process < len(randoms):
+        _restore_random_state(randoms[process])
     log.info("resumed from %s", paths[-1])
     return state
 
@@ -55,7 +64,8 @@ def _list_checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step_*.pt"))
 
 
-def _random_state() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
+    """The states of Python's, numpy's legacy and torch's generators, as a checkpoint holds them."""
     version, internal, gauss = random.getstate()
     _, keys, position, has_gauss, cached = np.random.get_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []

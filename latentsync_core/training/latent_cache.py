@@ -34,6 +34,7 @@ class LatentClip:
 
     path: Path
     clip: FaceClip
+    variant: int = 0
 
     @cached_property
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -59,6 +60,10 @@ class LatentClip:
     def references(self) -> NDArray[np.float16]:
         """(N, C, h, w) diffusion latents of another frame's crop, its head turned as in the frame."""
         return self._arrays["references"]  # type: ignore[return-value]
+
+    def pictures(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(F, R, R, 3) RGB of which `latents[positions]` are the latents."""
+        return change_look(np.asarray(self.clip.crops[self.frames[positions]]), self.variant, self.clip.folder.name)
 
 
 def cache_latents(
@@ -100,7 +105,7 @@ def cache_latents(
                 references=_encode_frames(vae, references),
             )
             unfinished.rename(path)
-        cached.append(LatentClip(path, clip))
+        cached.append(LatentClip(path, clip, variant))
     return cached
 
 

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from latentsync_core.training.devices import autocast
+from latentsync_core.training.processes import ALONE, Processes
+
 
 class LatentDiscriminator(nn.Module):
     """Judges patches of latents (N, C, h, w) beside their reference (N, C, h, w) and audio tokens (N, S, D).
@@ -49,15 +52,26 @@ class LatentDiscriminator(nn.Module):
 
 
 class Adversary:
-    """The discriminator with its optimiser.
+    """The discriminator with its optimiser; several processes teach it together.
 
     Args:
         discriminator: the network.
         learning_rate: of its optimiser.
+        precision: bf16, or any other for float32 arithmetic: its losses are not scaled for float16.
+        processes: whose gradients are averaged.
     """
 
-    def __init__(self, discriminator: LatentDiscriminator, learning_rate: float) -> None:
+    def __init__(
+        self,
+        discriminator: LatentDiscriminator,
+        learning_rate: float,
+        precision: str = "bf16",
+        processes: Processes = ALONE,
+    ) -> None:
+        processes.share_weights(discriminator)
         self.discriminator = discriminator
+        self._processes = processes
+        self._precision = "bf16" if precision == "bf16" else "fp32"
         self._learning_rate = learning_rate
         self._optimizer = torch.optim.AdamW(
             discriminator.parameters(), learning_rate, betas=(0.5, 0.9), weight_decay=0.0
@@ -68,19 +82,20 @@ class Adversary:
         self.discriminator.requires_grad_(True)
         shown = torch.cat([real, fake.detach(), real])
         heard = torch.cat([audio, audio, audio.roll(len(audio) // 2, 0)])
-        with torch.autocast(real.device.type, torch.bfloat16):
+        with autocast(real.device, self._precision):
             logits = self.discriminator(shown, reference.repeat(3, 1, 1, 1), heard)
         of_real, of_fake, of_mismatched = logits.float().chunk(3)
         loss = F.relu(1 - of_real).mean() + (F.relu(1 + of_fake).mean() + F.relu(1 + of_mismatched).mean()) / 2
         self._optimizer.zero_grad()
         loss.backward()
+        self._processes.average_gradients(self.discriminator.parameters())
         self._optimizer.step()
         return loss.detach()
 
     def fooling_loss(self, fake: Tensor, reference: Tensor, audio: Tensor) -> Tensor:
         """What the U-Net minimises: the mean logit of its latents (N, C, h, w), negated."""
         self.discriminator.requires_grad_(False)
-        with torch.autocast(fake.device.type, torch.bfloat16):
+        with autocast(fake.device, self._precision):
             logits = self.discriminator(fake, reference, audio)
         return -logits.float().mean()
 

@@ -12,7 +12,7 @@ Config = TypeVar("Config")
 
 
 def read_recipe(path: Path, config_class: type[Config], overrides: list[str] | None = None) -> Config:
-    """Read a flat YAML recipe into `config_class`, then apply `key=value` overrides.
+    """Read a YAML recipe into `config_class`, then apply overrides: `key=value`, or `part.key=value` within a part.
 
     Raises:
         BadOption: for an unknown key, a missing one, or a value of the wrong type; the message names it.
@@ -22,7 +22,13 @@ def read_recipe(path: Path, config_class: type[Config], overrides: list[str] | N
         key, separator, text = override.partition("=")
         if not separator:
             raise BadOption(f"--set wants key=value, got {override!r}")
-        values[key] = yaml.safe_load(text)
+        *parts, last = key.split(".")
+        inner = values
+        for part in parts:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise BadOption(f"--set {key}: {part} has no parts")
+        inner[last] = yaml.safe_load(text)
     return build_config(config_class, values, str(path))
 
 
@@ -48,6 +54,8 @@ def _convert(value: Any, kind: Any, where: str) -> Any:
         inner = get_args(kind)[0]
         return tuple(_convert(item, inner, where) for item in value)
     if isinstance(kind, type) and is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise BadOption(f"{where} must be keys with values, got {value!r}")
         return build_config(kind, value, where)
     if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
         try:

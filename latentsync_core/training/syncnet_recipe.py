@@ -92,15 +92,3 @@ def build_syncnet(recipe: SyncNetRecipe, picture: PictureShape) -> nn.Module:
     with torch.device("meta"):
         refuse_misfit(build(), recipe.num_frames, picture)
     return build()
-
-
-def choose_device(wanted: str) -> torch.device:
-    """The device of `auto`, `cpu` or `cuda`.
-
-    Raises:
-        BadOption: if there is none of that kind.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise BadOption("device: cuda, but there is none; take auto or cpu")
-    is_cuda = wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if is_cuda else "cpu")

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import count, islice
 from pathlib import Path
@@ -22,12 +23,14 @@ from latentsync_core.errors import BadOption
 from latentsync_core.models.syncnet import StableSyncNet
 from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.curves import Curve, TensorBoard, plot_curves
+from latentsync_core.training.devices import autocast, choose_device
 from latentsync_core.training.face_clips import read_face_clips
 from latentsync_core.training.losses.sync_loss import cosine_loss, sync_accuracy
+from latentsync_core.training.processes import join_processes
 from latentsync_core.training.stuck_alarm import CHANCE_ACCURACY, CHANCE_LOSS, likely_causes, stuck_since
 from latentsync_core.training.sync_windows import SyncItem, SyncWindows, open_sync_clips
 from latentsync_core.training.syncnet_model import save_syncnet
-from latentsync_core.training.syncnet_recipe import SyncNetRecipe, build_syncnet, choose_device
+from latentsync_core.training.syncnet_recipe import SyncNetRecipe, build_syncnet
 from latentsync_core.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -63,10 +66,10 @@ class SyncNetLosses:
     def __init__(self, recipe: SyncNetRecipe, device: torch.device) -> None:
         self._recipe, self._device = recipe, device
 
-    def batches(self, windows: SyncWindows, first: int) -> Iterator[SyncItem]:
-        """Batch after batch from number `first` on, without end."""
+    def batches(self, windows: SyncWindows, first: int, stride: int = 1) -> Iterator[SyncItem]:
+        """Every `stride`-th batch from number `first` on, without end."""
         size = self._recipe.batch_size
-        numbers = (range(number * size, (number + 1) * size) for number in count(first))
+        numbers = (range(number * size, (number + 1) * size) for number in count(first, stride))
         own = torch.Generator()  # else the loader draws from torch's own, which a resumed run must find as it was
         return iter(
             DataLoader(windows, batch_sampler=numbers, num_workers=self._recipe.num_workers, generator=own)  # type: ignore[arg-type]
@@ -75,7 +78,7 @@ class SyncNetLosses:
     def judge(self, network: nn.Module, batch: SyncItem) -> dict[str, Tensor]:
         """Loss ("total") and accuracy of one batch."""
         frames, mel, labels = (tensor.to(self._device, non_blocking=True) for tensor in batch)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.precision == "bf16"):
+        with autocast(self._device, self._recipe.precision):
             vision, audio = network(frames, mel)
         return {"total": cosine_loss(vision, audio, labels), "accuracy": sync_accuracy(vision, audio, labels)}
 
@@ -93,7 +96,9 @@ class SyncNetLosses:
 class SyncNetRun:
     """The files of a run's folder, beside the trainer's checkpoints."""
 
-    def __init__(self, recipe: SyncNetRecipe, trainer: Trainer, board: TensorBoard, facts: dict[str, int]) -> None:
+    def __init__(
+        self, recipe: SyncNetRecipe, trainer: Trainer, board: TensorBoard | None, facts: dict[str, int]
+    ) -> None:
         self._recipe, self._trainer, self._facts = recipe, trainer, facts
         self.validation = Curve(recipe.run_dir / "validation.csv", board)
 
@@ -151,20 +156,25 @@ def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
     if not resume:
         refuse_used_folder(recipe.run_dir)
     device = choose_device(recipe.device)
-    windows, held_out = open_windows(recipe, device)
+    processes = join_processes(device)
+    with processes.main_first():
+        windows, held_out = open_windows(recipe, device)
     torch.manual_seed(recipe.seed)
     network = build_syncnet(recipe, windows.picture).to(device)
     facts = {"embedding_dim": _embedding_dim(network), "people": len({clip.clip.identity for clip in windows.clips})}
     log.info("%.1f M parameters, %s", sum(parameter.numel() for parameter in network.parameters()) / 1e6, facts)
     recipe.run_dir.mkdir(parents=True, exist_ok=True)
-    _write_recipe(recipe)
-    with TensorBoard(recipe.run_dir / "tensorboard") as board:
-        trainer = Trainer(network, recipe.run_dir, recipe.schedule(), recipe.weight_decay, board=board)
+    if processes.is_main:
+        _write_recipe(recipe)
+    with TensorBoard(recipe.run_dir / "tensorboard") if processes.is_main else nullcontext() as board:
+        schedule = recipe.schedule()
+        trainer = Trainer(network, recipe.run_dir, schedule, recipe.weight_decay, board=board, processes=processes)
         if resume:
             trainer.resume()
         losses, run = SyncNetLosses(recipe, device), SyncNetRun(recipe, trainer, board, facts)
-        run.validation.forget_after(trainer.step)
-        batches = losses.batches(windows, trainer.batch)
+        if processes.is_main:
+            run.validation.forget_after(trainer.step)
+        batches = losses.batches(windows, trainer.batch, processes.count)
 
         def next_losses() -> dict[str, Tensor]:
             asked = time.monotonic()

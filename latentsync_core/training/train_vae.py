@@ -18,6 +18,7 @@ from torch import Tensor
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.face_clips import FaceClip, clip_weights, read_face_clips
+from latentsync_core.training.processes import join_processes
 from latentsync_core.training.trainer import Schedule, Trainer
 
 
@@ -40,6 +41,7 @@ class VaeRecipe:
     latent_channels: int = 16
     ema_decay: float = 0.998
     checkpoint_minutes: float = 3.0
+    checkpoint_steps: int = 0  # 0 = by the clock only
     seed: int = 1
 
 
@@ -100,8 +102,9 @@ def train_vae(recipe: VaeRecipe, resume: bool = False) -> SpaceToDepthAutoencode
         flat_share=0.3,
         ema_decay=recipe.ema_decay,
         checkpoint_minutes=recipe.checkpoint_minutes,
+        checkpoint_steps=recipe.checkpoint_steps,
     )
-    trainer = Trainer(model, recipe.run_dir, schedule)
+    trainer = Trainer(model, recipe.run_dir, schedule, processes=join_processes(torch.device("cpu")))
     if resume:
         trainer.resume()
     sampler = PatchSampler(clips, recipe)
@@ -111,7 +114,7 @@ def train_vae(recipe: VaeRecipe, resume: bool = False) -> SpaceToDepthAutoencode
         _set_latent_scale(trained, [sampler.batch(step) for step in range(16)])
         trained.save_pretrained(recipe.run_dir / "vae")
 
-    trainer.run(lambda: vae_losses(model, sampler.batch(trainer.step), recipe), save)
+    trainer.run(lambda: vae_losses(model, sampler.batch(trainer.batch), recipe), save)
     return trained
 
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from latentsync_core.errors import Cancelled
-from latentsync_core.training.checkpoint import load_latest_checkpoint, save_checkpoint
+from latentsync_core.training.checkpoint import load_latest_checkpoint, random_state, save_checkpoint
 from latentsync_core.training.curves import Board, Curve
+from latentsync_core.training.processes import ALONE, Processes
 from latentsync_core.training.stop_signals import StopSignals
 
 log = logging.getLogger(__name__)
@@ -73,11 +74,13 @@ class Trainer:
     Args:
         companions: by name, what is saved and resumed with the model.
         board: shows the curve while it grows.
+        loss_scaling: keep small gradients from vanishing in float16 arithmetic; a step that overflows is left out.
+        processes: that train together; the main one alone writes files, and its losses make the curve.
 
     Attributes:
         step: optimiser steps done, those of resumed runs included.
         seconds: of training, those of resumed runs included.
-        batch: number of the batch to draw, the position in the data: the step, if a step takes one batch.
+        batch: number of the batch to draw, the position in the data: the step, if one process takes one each.
     """
 
     def __init__(
@@ -88,7 +91,13 @@ class Trainer:
         weight_decay: float = 0.01,
         companions: Mapping[str, Stateful] | None = None,
         board: Board | None = None,
+        loss_scaling: bool = False,
+        processes: Processes = ALONE,
     ) -> None:
+        processes.share_weights(model)
+        if not processes.is_main:
+            torch.manual_seed(torch.initial_seed() + processes.index)  # else all would draw the same noise
+        self._processes = processes
         self._model, self._run_dir, self._schedule = model, run_dir, schedule
         self._companions = companions or {}
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -98,7 +107,8 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(
             self._parameters, schedule.learning_rate, betas=(0.9, 0.99), weight_decay=weight_decay
         )
-        self.step = self.batch = 0
+        self._scaler = torch.amp.GradScaler(self._parameters[0].device.type, enabled=loss_scaling)
+        self.step, self.batch = 0, processes.index
         self.curve = Curve(run_dir / "losses.csv", board)
         self._recent: list[dict[str, float]] = []  # losses that are not in the curve yet
         self._saved_step, self.seconds = 0, 0.0
@@ -111,7 +121,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Go on from the newest checkpoint, if there is one; restores the random states too."""
-        state = load_latest_checkpoint(self._run_dir / "checkpoints")
+        state = load_latest_checkpoint(self._run_dir / "checkpoints", self._processes.index)
         if state is None:
             return
         self._model.load_state_dict(state["model"])
@@ -120,11 +130,15 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         for name, companion in self._companions.items():
             companion.load_state_dict(state["companions"][name])
+        if state.get("scaler"):  # empty without loss scaling, missing in checkpoints of before 2026-11-22
+            self._scaler.load_state_dict(state["scaler"])
         self.step, self.seconds = state["step"], state["seconds"]
-        self.batch = self.step * self._schedule.batches_per_step
+        processes = self._processes
+        self.batch = self.step * self._schedule.batches_per_step * processes.count + processes.index
         self._saved_step = self.step
         self._recent = state.get("recent", [])  # checkpoints of before 2026-11-22 lack it
-        self.curve.forget_after(self.step)
+        if processes.is_main:
+            self.curve.forget_after(self.step)
 
     def run(
         self,
@@ -136,8 +150,8 @@ class Trainer:
 
         Args:
             losses_of_next_batch: the losses by name, scalars, of batch number `batch`; "total" is what is minimised.
-            on_checkpoint: called after every checkpoint, the last one included.
-            after_step: called after every step, before the checkpoint that may follow it.
+            on_checkpoint: called by the main process after every checkpoint, the last one included.
+            after_step: called by the main process after every step, before the checkpoint that may follow it.
 
         Raises:
             Cancelled: after SIGINT or SIGTERM; the step was finished and a checkpoint written.
@@ -147,23 +161,29 @@ class Trainer:
         start = last_save - self.seconds
         with StopSignals() as stop:
             while True:
-                self.seconds = time.monotonic() - start
+                now = time.monotonic()
+                self.seconds, since_save, is_stopped = self._processes.highest(
+                    (now - start, now - last_save, float(bool(stop.received))), self._parameters[0].device
+                )
                 progress = self._schedule.progress(self.step, self.seconds)
                 is_over = progress >= 1
-                if is_over or stop.received or self._is_checkpoint_due(time.monotonic() - last_save):
+                if is_over or is_stopped or self._is_checkpoint_due(since_save):
                     self._save(self.seconds)
-                    on_checkpoint()
+                    if self._processes.is_main:
+                        on_checkpoint()
                     last_save = time.monotonic()
                 if is_over:
                     return
-                if stop.received:
-                    log.warning("%s: stopped, --resume latest goes on", stop.received)
-                    raise Cancelled(f"{stop.received} at step {self.step}; its checkpoint is saved")
+                if is_stopped:
+                    reason = stop.received or "another process's signal"
+                    log.warning("%s: stopped, --resume latest goes on", reason)
+                    raise Cancelled(f"{reason} at step {self.step}; its checkpoint is saved")
                 self._take_step(losses_of_next_batch, self._schedule.rate(self.step, progress))
                 if self.step % self._schedule.log_every == 0:
-                    self.curve.add(self.step, self.seconds, _means(self._recent))
+                    if self._processes.is_main:
+                        self.curve.add(self.step, self.seconds, _means(self._recent))
                     self._recent = []
-                if after_step is not None:
+                if after_step is not None and self._processes.is_main:
                     after_step()
 
     def _is_checkpoint_due(self, seconds_since: float) -> bool:
@@ -179,11 +199,14 @@ class Trainer:
             losses = losses_of_next_batch()
             if number == 0:
                 self._optimizer.zero_grad()
-            (losses["total"] / self._schedule.batches_per_step).backward()
+            self._scaler.scale(losses["total"] / self._schedule.batches_per_step).backward()
             batches.append({name: value.item() for name, value in losses.items()})
-            self.batch += 1
+            self.batch += self._processes.count
+        self._processes.average_gradients(self._parameters)
+        self._scaler.unscale_(self._optimizer)
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
-        self._optimizer.step()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
         if self._ema is not None:
             self._ema.update_parameters(self._model)
         self.step += 1
@@ -193,13 +216,17 @@ class Trainer:
         state = {
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "companions": {name: companion.state_dict() for name, companion in self._companions.items()},
             "seconds": seconds,
             "recent": self._recent,
         }
         if self._ema is not None:
             state["ema"] = self._ema.state_dict()
-        save_checkpoint(self._run_dir / "checkpoints", self.step, state, keep=self._schedule.keep_checkpoints)
+        randoms = self._processes.gather(random_state())
+        if self._processes.is_main:
+            folder, keep = self._run_dir / "checkpoints", self._schedule.keep_checkpoints
+            save_checkpoint(folder, self.step, state, randoms, keep)
         self._saved_step = self.step
 
 

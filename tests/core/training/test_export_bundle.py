@@ -11,7 +11,7 @@ from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
 from latentsync_core.training.export_bundle import BundleRecipe, export_bundle
 from latentsync_core.training.recipe import build_config
-from tests.core.training.test_train_unet import MODEL, SCHEDULER
+from tests.core.training.small_unet import MODEL, SCHEDULER
 
 FACTS = {
     "name": "test",

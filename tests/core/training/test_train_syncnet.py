@@ -2,11 +2,6 @@
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -26,7 +21,7 @@ from latentsync_core.training.syncnet_model import load_syncnet
 from latentsync_core.training.syncnet_recipe import SyncNetRecipe
 from latentsync_core.training.train_syncnet import SyncNetLosses, SyncNetRun, open_windows, train_syncnet
 from latentsync_core.training.trainer import Trainer
-from tests.conftest import REPOSITORY
+from tests.core.training.killed_run import run_unbroken_and_killed
 from tests.core.training.talking_clips import save_talking_clips
 
 PEOPLE = {"ann": "train", "ben": "train", "cyd": "train", "dan": "train", "eve": "val", "fay": "val"}
@@ -98,63 +93,16 @@ def test_it_learns_to_tell_the_sound_of_people_it_has_never_seen(tmp_path):
 
 @pytest.mark.timeout(200)
 def test_a_killed_run_ends_bit_for_bit_where_an_unbroken_one_does(tmp_path):
-    """Three processes of one thread; the second is killed with SIGKILL after its first checkpoint, in mid-step."""
     path = write_recipe(tmp_path, steps=30, batch_size=4, ema_decay=0.9, batches_per_step=2, validation_items=8)
-    run_to_end(path, "unbroken")
-    with start(path, "killed", "checkpoint_steps=4") as process:
-        checkpoints = tmp_path / "killed" / "checkpoints"
-        wait_for(lambda: any(checkpoints.glob("step_*.pt")), process)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    last = max(int(checkpoint.stem.removeprefix("step_")) for checkpoint in checkpoints.glob("step_*.pt"))
-    assert 0 < last < 30
-    run_to_end(path, "killed", resume=True)
-    weights = [load_file(tmp_path / name / "syncnet" / "model.safetensors") for name in ("unbroken", "killed")]
+    runs = run_unbroken_and_killed("train-syncnet", path, steps=30, checkpoint_steps=4, killed_in_step=14)
+    weights = [load_file(run / "syncnet" / "model.safetensors") for run in runs]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
-    saved = [
-        torch.load(tmp_path / name / "checkpoints" / "step_00000030.pt", weights_only=True)
-        for name in ("unbroken", "killed")
-    ]
-    for part in ("model", "ema", "optimizer"):
-        assert repr_of(saved[0][part]) == repr_of(saved[1][part]), part
-    assert torch.equal(saved[0]["random"]["torch"], saved[1]["random"]["torch"])
     curves = [
-        [(row["step"], row["total"], row["accuracy"]) for row in rows(tmp_path / name / curve)]
-        for name in ("unbroken", "killed")
+        [(row["step"], row["total"], row["accuracy"]) for row in rows(run / curve)]
+        for run in runs
         for curve in ("losses.csv", "validation.csv")
     ]
     assert curves[:2] == curves[2:]
-
-
-def start(path: Path, run: str, *changes: str, resume: bool = False) -> subprocess.Popen[bytes]:
-    settings = [f"run_dir={path.parent / run}", *changes]
-    command = [sys.executable, "-m", "latentsync_core", "train-syncnet", str(path)]
-    command += [part for setting in settings for part in ("--set", setting)] + ["--resume", "latest"] * resume
-    return subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-
-def run_to_end(path: Path, run: str, resume: bool = False) -> None:
-    with start(path, run, resume=resume) as process:
-        assert process.wait(timeout=90) == 0
-
-
-def wait_for(condition, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, "ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def repr_of(state) -> str:
-    """All that a part of a checkpoint holds, tensors bit by bit."""
-    if isinstance(state, torch.Tensor):
-        return f"{state.dtype}{tuple(state.shape)}{state.numpy().tobytes().hex()}"
-    if isinstance(state, dict):
-        return repr([(key, repr_of(value)) for key, value in state.items()])
-    if isinstance(state, list | tuple):
-        return repr([repr_of(value) for value in state])
-    return repr(state)
 
 
 def test_it_trains_on_latents_of_a_given_autoencoder(tmp_path):

@@ -132,6 +132,36 @@ def test_a_step_of_several_batches_is_a_step_of_one_large_batch(tmp_path):
     assert torch.allclose(*weights, rtol=1e-9)
 
 
+def test_a_step_that_overflows_is_left_out_and_the_loss_scale_is_resumed(tmp_path):
+    model = nn.Linear(1, 1)
+    trainer = Trainer(model, tmp_path, schedule(3), loss_scaling=True)
+    weights = []
+
+    def losses() -> dict[str, torch.Tensor]:
+        weights.append(model.weight.item())
+        factor = float("inf") if trainer.step == 1 else 1.0
+        return {"total": model(torch.ones(1, 1)).sum() * factor}
+
+    trainer.run(losses, lambda: None)
+    assert weights[0] != weights[1] == weights[2] != model.weight.item()
+    scale = torch.load(tmp_path / "checkpoints" / "step_00000003.pt", weights_only=True)["scaler"]["scale"]
+    assert scale == 2.0**15  # halved once
+    resumed = Trainer(nn.Linear(1, 1), tmp_path, schedule(3), loss_scaling=True)
+    resumed.resume()
+    assert resumed._scaler.get_scale() == scale
+
+
+def test_loss_scaling_changes_no_step_that_does_not_overflow(tmp_path):
+    ends = []
+    for scaled in (False, True):
+        torch.manual_seed(0)
+        model = nn.Linear(4, 1)
+        trainer = Trainer(model, tmp_path / str(scaled), schedule(5), loss_scaling=scaled)
+        trainer.run(lambda model=model: {"total": model(torch.randn(3, 4)).square().mean()}, lambda: None)
+        ends.append(model.weight.detach())
+    assert torch.allclose(*ends, rtol=1e-5)
+
+
 def test_without_averaging_the_model_itself_is_the_result(tmp_path):
     model = nn.Linear(1, 1)
     trainer = Trainer(model, tmp_path, replace(schedule(3), ema_decay=0.0))
