@@ -33,6 +33,7 @@ from latentsync_core.training.face_clips import clip_weights, read_face_clips
 from latentsync_core.training.latent_cache import LatentClip, audio_states, cache_latents
 from latentsync_core.training.latent_discriminator import Adversary, LatentDiscriminator, balance
 from latentsync_core.training.lip_shape import fit_lip_shape
+from latentsync_core.training.run_facts import describe_run
 from latentsync_core.training.trainer import Schedule, Trainer
 
 log = logging.getLogger(__name__)
@@ -328,4 +329,5 @@ def train_unet(recipe: UNetRecipe, resume: bool = False) -> None:
         torch.save(trainer.averaged.state_dict(), recipe.run_dir / "unet.pt")
         torch.save(losses.adversary.discriminator.state_dict(), recipe.run_dir / "discriminator.pt")
 
+    describe_run(recipe, "train-unet")
     trainer.run(lambda: losses(sampler.batch(trainer.step), trainer.step), save)

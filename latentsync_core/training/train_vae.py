@@ -18,6 +18,7 @@ from torch import Tensor
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.face_clips import FaceClip, clip_weights, read_face_clips
+from latentsync_core.training.run_facts import describe_run
 from latentsync_core.training.trainer import Schedule, Trainer
 
 
@@ -111,6 +112,7 @@ def train_vae(recipe: VaeRecipe, resume: bool = False) -> SpaceToDepthAutoencode
         _set_latent_scale(trained, [sampler.batch(step) for step in range(16)])
         trained.save_pretrained(recipe.run_dir / "vae")
 
+    describe_run(recipe, "train-vae")
     trainer.run(lambda: vae_losses(model, sampler.batch(trainer.step), recipe), save)
     return trained
 

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from latentsync_core.errors import Cancelled
 from latentsync_core.training.checkpoint import load_latest_checkpoint, save_checkpoint
 from latentsync_core.training.curves import Board, Curve
+from latentsync_core.training.run_state import RunMark
 from latentsync_core.training.stop_signals import StopSignals
 
 log = logging.getLogger(__name__)
@@ -140,12 +141,13 @@ class Trainer:
             after_step: called after every step, before the checkpoint that may follow it.
 
         Raises:
+            BadOption: if another process trains in this folder.
             Cancelled: after SIGINT or SIGTERM; the step was finished and a checkpoint written.
         """
         self._run_dir.mkdir(parents=True, exist_ok=True)
         last_save = time.monotonic()
         start = last_save - self.seconds
-        with StopSignals() as stop:
+        with StopSignals() as stop, RunMark(self._run_dir):
             while True:
                 self.seconds = time.monotonic() - start
                 progress = self._schedule.progress(self.step, self.seconds)
