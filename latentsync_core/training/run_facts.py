@@ -6,24 +6,21 @@ import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import yaml
 
 from latentsync_core.training.runs import FACTS, RECIPE, read_facts
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 CPU_INFO = Path("/proc/cpuinfo")
 
 
-def describe_run(recipe: "DataclassInstance", trainer: str) -> None:
+def describe_run(recipe: Any, trainer: str) -> None:
     """Write both files into the recipe's `run_dir`; a resumed run keeps the time of its first start.
 
     Args:
-        recipe: with all that `--set` changed; has `run_dir`.
+        recipe: a dataclass, with all that `--set` changed; has `run_dir`.
         trainer: the command, such as "train-syncnet".
     """
     values = plain_values(recipe)
@@ -35,7 +32,7 @@ def describe_run(recipe: "DataclassInstance", trainer: str) -> None:
     (folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
-def plain_values(recipe: "DataclassInstance") -> dict[str, Any]:
+def plain_values(recipe: Any) -> dict[str, Any]:
     """A recipe as YAML holds it: paths as text, tuples as lists."""
     values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(recipe).items()}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

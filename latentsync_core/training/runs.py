@@ -221,8 +221,8 @@ def _guess_trainer(folder: Path) -> str:
 
 
 def _last_change(folder: Path) -> float:
-    """When a file of the run was last written, in seconds since 1970."""
-    paths = [folder, *(folder / name for name in (TRAINING, VALIDATION, RECIPE, FACTS, "checkpoints"))]
+    """When a file of the run was last written, in seconds since 1970; folders are new when they are copied."""
+    paths = [*(folder / name for name in (TRAINING, VALIDATION, RECIPE, FACTS)), *(folder / "checkpoints").glob("*.pt")]
     times = []
     for path in paths:
         try:
