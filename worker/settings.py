@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     redis_url: str = "redis://127.0.0.1:6379/0"  # also unix:///path/redis.sock and rediss://
     queue_name: str = Field(default="lipsync", pattern=r"^[A-Za-z0-9_-]+$")
     data_dir: Path = Path("jobs")  # one folder per job; the web page and the workers share it
+    runs_dir: Path = Path("runs")  # of the trainers, which the page Training shows
     model_cache_dir: Path | None = None  # None: the library's own default
 
     # the model

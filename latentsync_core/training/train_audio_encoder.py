@@ -20,6 +20,8 @@ from latentsync_core.audio.log_mel import whisper_log_mel
 from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN, MelAudioEncoder
 from latentsync_core.training.face_clips import VIDEO_FPS, FaceClip, clip_weights, read_face_clips
 from latentsync_core.training.lip_shape import LipShapeBasis, fit_lip_shape
+from latentsync_core.training.run_facts import describe_run
+from latentsync_core.training.run_state import RunMark
 
 log = logging.getLogger(__name__)
 
@@ -150,10 +152,12 @@ def train_audio_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
     component_weights = torch.tensor([2.0] + [1.0] * (recipe.num_shape_components - 1))
     component_weights /= component_weights.sum()
     best = -1.0
-    recipe.run_dir.mkdir(parents=True, exist_ok=True)
+    describe_run(recipe, "train-audio")
     start = time.monotonic()
-    with (recipe.run_dir / "validation.csv").open("w", newline="") as file:
+    with RunMark(recipe.run_dir), (recipe.run_dir / "validation.csv").open("w", newline="") as file:
         writer = csv.writer(file)
+        shapes = [f"component_{number}" for number in range(2, recipe.num_shape_components + 1)]
+        writer.writerow(["step", "seconds", "training_loss", "opening", *shapes])  # from "opening" on correlations
         for step in range(1, recipe.steps + 1):
             log_mel, target = sample_windows(train_speech, weights, recipe, generator)
             prediction = predict_per_frame(model, log_mel)

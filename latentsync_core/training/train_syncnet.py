@@ -10,12 +10,10 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
 from itertools import count, islice
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -27,6 +25,7 @@ from latentsync_core.training.devices import autocast, choose_device
 from latentsync_core.training.face_clips import read_face_clips
 from latentsync_core.training.losses.sync_loss import cosine_loss, sync_accuracy
 from latentsync_core.training.processes import join_processes
+from latentsync_core.training.run_facts import describe_run
 from latentsync_core.training.stuck_alarm import CHANCE_ACCURACY, CHANCE_LOSS, likely_causes, stuck_since
 from latentsync_core.training.sync_windows import SyncItem, SyncWindows, open_sync_clips
 from latentsync_core.training.syncnet_model import save_syncnet
@@ -163,9 +162,8 @@ def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
     network = build_syncnet(recipe, windows.picture).to(device)
     facts = {"embedding_dim": _embedding_dim(network), "people": len({clip.clip.identity for clip in windows.clips})}
     log.info("%.1f M parameters, %s", sum(parameter.numel() for parameter in network.parameters()) / 1e6, facts)
-    recipe.run_dir.mkdir(parents=True, exist_ok=True)
     if processes.is_main:
-        _write_recipe(recipe)
+        describe_run(recipe, "train-syncnet")
     with TensorBoard(recipe.run_dir / "tensorboard") if processes.is_main else nullcontext() as board:
         schedule = recipe.schedule()
         trainer = Trainer(network, recipe.run_dir, schedule, recipe.weight_decay, board=board, processes=processes)
@@ -187,12 +185,6 @@ def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
                 run.note_validation(losses.validate(trainer.averaged, held_out))
 
         trainer.run(next_losses, run.note_checkpoint, validate_sometimes)
-
-
-def _write_recipe(recipe: SyncNetRecipe) -> None:
-    """Leave the recipe with all that `--set` changed in the run's folder, as a recipe."""
-    values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(recipe).items()}
-    (recipe.run_dir / "recipe.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
 
 def _embedding_dim(network: nn.Module) -> int:

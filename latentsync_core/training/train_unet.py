@@ -28,6 +28,7 @@ from latentsync_core.training.devices import choose_device
 from latentsync_core.training.memory_plan import MemoryPlan, plan_memory
 from latentsync_core.training.processes import join_processes
 from latentsync_core.training.reconstruction import loss_weights
+from latentsync_core.training.run_facts import describe_run
 from latentsync_core.training.trainer import Trainer
 from latentsync_core.training.unet_losses import UNetLosses
 from latentsync_core.training.unet_recipe import RESOLUTION, UNetRecipe
@@ -128,4 +129,6 @@ def train_unet(recipe: UNetRecipe, resume: bool = False, tell: Callable[[str], N
         torch.save(trainer.averaged.state_dict(), recipe.run_dir / "unet.pt")
         torch.save(losses.adversary.discriminator.state_dict(), recipe.run_dir / "discriminator.pt")
 
+    if processes.is_main:
+        describe_run(recipe, "train-unet")
     trainer.run(lambda: losses(sampler.batch(trainer.batch).to(device), trainer.step), save)

@@ -19,6 +19,7 @@ from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.face_clips import FaceClip, clip_weights, read_face_clips
 from latentsync_core.training.processes import join_processes
+from latentsync_core.training.run_facts import describe_run
 from latentsync_core.training.trainer import Schedule, Trainer
 
 
@@ -104,7 +105,8 @@ def train_vae(recipe: VaeRecipe, resume: bool = False) -> SpaceToDepthAutoencode
         checkpoint_minutes=recipe.checkpoint_minutes,
         checkpoint_steps=recipe.checkpoint_steps,
     )
-    trainer = Trainer(model, recipe.run_dir, schedule, processes=join_processes(torch.device("cpu")))
+    processes = join_processes(torch.device("cpu"))
+    trainer = Trainer(model, recipe.run_dir, schedule, processes=processes)
     if resume:
         trainer.resume()
     sampler = PatchSampler(clips, recipe)
@@ -114,6 +116,8 @@ def train_vae(recipe: VaeRecipe, resume: bool = False) -> SpaceToDepthAutoencode
         _set_latent_scale(trained, [sampler.batch(step) for step in range(16)])
         trained.save_pretrained(recipe.run_dir / "vae")
 
+    if processes.is_main:
+        describe_run(recipe, "train-vae")
     trainer.run(lambda: vae_losses(model, sampler.batch(trainer.batch), recipe), save)
     return trained
 

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from latentsync_core.errors import Cancelled
 from latentsync_core.training.checkpoint import load_latest_checkpoint, random_state, save_checkpoint
 from latentsync_core.training.curves import Board, Curve
 from latentsync_core.training.processes import ALONE, Processes
+from latentsync_core.training.run_state import RunMark
 from latentsync_core.training.stop_signals import StopSignals
 
 log = logging.getLogger(__name__)
@@ -154,12 +156,13 @@ class Trainer:
             after_step: called by the main process after every step, before the checkpoint that may follow it.
 
         Raises:
+            BadOption: if another process trains in this folder.
             Cancelled: after SIGINT or SIGTERM; the step was finished and a checkpoint written.
         """
         self._run_dir.mkdir(parents=True, exist_ok=True)
         last_save = time.monotonic()
         start = last_save - self.seconds
-        with StopSignals() as stop:
+        with StopSignals() as stop, RunMark(self._run_dir) if self._processes.is_main else nullcontext():
             while True:
                 now = time.monotonic()
                 self.seconds, since_save, is_stopped = self._processes.highest(

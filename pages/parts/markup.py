@@ -32,10 +32,10 @@ def state_badge(state: JobState) -> str:
     return f'<span class="ls-badge ls-badge-{state.value}">{STATE_WORDS[state]}</span>'
 
 
-def empty_state(title: str, text: str) -> None:
+def empty_state(title: str, text: str, icon: str = "movie") -> None:
     """Draw a picture and two lines in place of what is not there."""
-    icon = '<span class="ls-icon" aria-hidden="true">movie</span>'
-    st.html(f'<div class="ls-empty">{icon}<h2>{escape(title)}</h2><p>{escape(text)}</p></div>')
+    picture = f'<span class="ls-icon" aria-hidden="true">{icon}</span>'
+    st.html(f'<div class="ls-empty">{picture}<h2>{escape(title)}</h2><p>{escape(text)}</p></div>')
 
 
 def input_preview(job_id: str, kind: str, facts: InputFile) -> None:
