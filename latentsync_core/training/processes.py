@@ -1,4 +1,4 @@
-"""Several processes train one model: `accelerate launch --num_processes N -m latentsync_core train-... RECIPE.yaml`.
+"""Several processes train one model: `accelerate launch --multi_gpu ...`, or `torchrun ...` on CPUs (docs/train.md).
 
 Every process draws other batches; their gradients are averaged before each step, so all models stay the same, and a
 step is one of a batch that is N times as large. Gradients are averaged once they are all there, not while they are

@@ -105,7 +105,8 @@ def train_unet(recipe: UNetRecipe, resume: bool = False, tell: Callable[[str], N
         sampler = build_sampler(recipe, vae, mask)
     vae.to(device)
     unet = build_unet(recipe)
-    tell(plan_run(recipe, unet, vae, device).describe())
+    if processes.is_main:
+        tell(plan_run(recipe, unet, vae, device).describe())
     unet.to(device)
     scheduler = DDIMScheduler.from_config(recipe.scheduler)
     scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(device)

@@ -1,4 +1,4 @@
-"""Two processes over gloo, started as `accelerate launch` starts them: together they are one with a larger batch.
+"""Two processes over gloo, started as torchrun starts them: together they are one with a larger batch.
 
 As a program (`python -m tests.core.training.test_processes FOLDER`) this file is one of the two.
 """
