@@ -18,6 +18,7 @@ COMMAND_MODULES = (
     "latentsync_core.commands.models",
     "latentsync_core.commands.prepare",
     "latentsync_core.commands.train",
+    "latentsync_core.commands.ablate",
     "latentsync_core.commands.evaluate",
 )
 FAILED, INTERRUPTED = 2, 130

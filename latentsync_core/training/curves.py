@@ -83,13 +83,13 @@ class Curve:
             return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def plot_curves(out: Path, curves: Mapping[str, Curve], levels: Mapping[str, float]) -> None:
+def plot_curves(out: Path, curves: Mapping[str, Curve], levels: Mapping[str, float | None]) -> None:
     """Draw a PNG with a panel for every name of `levels`.
 
     Args:
         out: the picture.
         curves: by label; those without the name are left out of its panel.
-        levels: names to draw, each with a height of interest (chance, say), which is drawn as a dotted line.
+        levels: names to draw, each with a height of interest (chance, say), which is drawn as a dotted line, or None.
     """
     figure = Figure(figsize=(6 * len(levels), 4), layout="constrained")
     for number, (name, level) in enumerate(levels.items()):
@@ -98,8 +98,9 @@ def plot_curves(out: Path, curves: Mapping[str, Curve], levels: Mapping[str, flo
             points = [(row["step"], row[name]) for row in curve.rows() if name in row]
             if points:
                 axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)
-        axes.axhline(level, linestyle=":", color="grey")
+        if level is not None:
+            axes.axhline(level, linestyle=":", color="grey", label="_chance")
         axes.set(xlabel="step", ylabel=name)
-        if axes.lines[1:]:
+        if axes.get_legend_handles_labels()[1]:
             axes.legend()
     figure.savefig(out, dpi=120)

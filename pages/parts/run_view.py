@@ -11,7 +11,6 @@ from latentsync_core.training.run_state import RunState
 from latentsync_core.training.runs import ALARM, RECIPE, TrainingRun, find_runs
 from latentsync_core.training.stuck_alarm import CHANCE_ACCURACY, CHANCE_LOSS
 from pages.parts.markup import empty_state, fact_grid
-from pages.parts.places import TRAINING
 from pages.parts.run_words import (
     MAIN_MEASURES,
     TRAINER_WORDS,
@@ -29,13 +28,15 @@ MOST_SAMPLES = 6
 CHART_HEIGHT = 240  # pixels
 TRAINING_COLOUR, HELD_OUT_COLOUR = "#14877d", "#d97706"
 HELD_OUT = "held-out people"
+#: An address of its own: st.page_link to the page that one is on would leave the run in the address.
+BACK = '<a class="ls-back" href="training" target="_self"><span class="ls-glyph">arrow_back</span>All runs</a>'
 Point = dict[str, float | str]  #: of a chart: step, value and curve, its label
 CHANCE = {"total": CHANCE_LOSS, "accuracy": CHANCE_ACCURACY}  # of a SyncNet
 
 
 def show_run(name: str) -> None:
     """Draw the view of the run of this name; it lives while the run does."""
-    st.page_link(TRAINING, label="All runs", icon=":material/arrow_back:")
+    st.html(BACK)
     run = _find(name)
     if run is None:
         empty_state(
@@ -149,7 +150,7 @@ def curve_chart(points: list[Point], level: float | None) -> dict[str, object]:
     }
     if level is None:
         return {**line, "background": "transparent"}
-    rule = {"mark": {"type": "rule", "strokeDash": [4, 4], "opacity": 0.6}, "encoding": {"y": {"datum": level}}}
+    rule = {"mark": {"type": "rule", "strokeDash": [4, 4], "color": "grey"}, "encoding": {"y": {"datum": level}}}
     return {"layer": [line, rule], "background": "transparent"}
 
 

@@ -72,6 +72,7 @@ def test_a_killed_run_is_called_stopped(runs):
     folder = save_run(runs / "run")
     (folder / "state.json").write_text('{"state": "running", "why": ""}')
     text = said(open_training(run="run"))
+    assert 'href="training"' in text  # the way back
     assert "Stopped before its end: the process was killed" in text
     assert "--resume latest" in text
 

@@ -1,0 +1,33 @@
+"""`ablate STUDY.yaml OUT_DIR [--set key=value ...] [--only VARIANT ...]`: the variants of a study."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "ablate",
+        help="train the variants of a study and compare them",
+        description="Trains each variant in a folder of its own below OUT_DIR and writes study.png and study.md. "
+        "Started again, it leaves finished variants alone and goes on with the others. See docs/train.md.",
+    )
+    parser.add_argument("study", metavar="STUDY.yaml", type=Path)
+    parser.add_argument("out_dir", metavar="OUT_DIR", type=Path)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of all variants")
+    parser.add_argument("--only", action="append", metavar="VARIANT", help="train this one (may be given repeatedly)")
+    parser.set_defaults(run=run_ablate)
+
+
+def run_ablate(arguments: argparse.Namespace) -> int:
+    """Run a study."""
+    from latentsync_core.training.ablate import CHART, TABLE, ablate
+
+    def tell(name: str, what: str) -> None:
+        sys.stdout.write(f"{name}: {what}\n")
+        sys.stdout.flush()
+
+    ablate(arguments.study, arguments.out_dir, arguments.set, arguments.only, tell)
+    sys.stdout.write(f"{arguments.out_dir / TABLE}\n{arguments.out_dir / CHART}\n")
+    return 0

@@ -1,0 +1,45 @@
+"""The trainers by the name of their command: what a recipe of theirs is, and the function that runs it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from latentsync_core.errors import BadOption
+from latentsync_core.training.stuck_alarm import CHANCE_ACCURACY, CHANCE_LOSS
+
+
+@dataclass(frozen=True)
+class TrainerEntry:
+    """One trainer.
+
+    Attributes:
+        recipe_class: a dataclass with `run_dir` and `data_dir`.
+        train: runs a recipe; `resume=True` goes on from its newest checkpoint, if there is one.
+        chance: of its measures, what guessing gives.
+    """
+
+    recipe_class: type[Any]
+    train: Callable[..., object]
+    chance: Mapping[str, float] = field(default_factory=dict)
+
+
+def find_trainer(name: str) -> TrainerEntry:
+    """The trainer of a command; its heavy imports come with it.
+
+    Raises:
+        BadOption: if there is none of this name that can be resumed.
+    """
+    if name == "train-vae":
+        from latentsync_core.training.train_vae import VaeRecipe, train_vae
+
+        return TrainerEntry(VaeRecipe, train_vae)
+    if name == "train-syncnet":
+        from latentsync_core.training.syncnet_recipe import SyncNetRecipe
+        from latentsync_core.training.train_syncnet import train_syncnet
+
+        return TrainerEntry(SyncNetRecipe, train_syncnet, {"total": CHANCE_LOSS, "accuracy": CHANCE_ACCURACY})
+    if name == "train-unet":
+        from latentsync_core.training.train_unet import UNetRecipe, train_unet
+
+        return TrainerEntry(UNetRecipe, train_unet)
+    raise BadOption(f"trainer {name!r} is not one of train-vae, train-syncnet, train-unet")
