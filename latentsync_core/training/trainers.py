@@ -39,7 +39,8 @@ def find_trainer(name: str) -> TrainerEntry:
 
         return TrainerEntry(SyncNetRecipe, train_syncnet, {"total": CHANCE_LOSS, "accuracy": CHANCE_ACCURACY})
     if name == "train-unet":
-        from latentsync_core.training.train_unet import UNetRecipe, train_unet
+        from latentsync_core.training.train_unet import train_unet
+        from latentsync_core.training.unet_recipe import UNetRecipe
 
         return TrainerEntry(UNetRecipe, train_unet)
     raise BadOption(f"trainer {name!r} is not one of train-vae, train-syncnet, train-unet")
