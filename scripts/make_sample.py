@@ -1,8 +1,8 @@
 """Make samples/sample.mp4 and samples/sample.wav: a talking-head shot and a sentence, free of anyone's rights.
 
 The picture is matplotlib's sample `grace_hopper.jpg` (Grace Hopper, portrait by the United States Navy, public domain).
-A camera that drifts, breathes and tilts a little, and a little sensor noise, make a clip of it. The sentence is spoken
-by flite's "slt" voice.
+A camera that drifts, breathes and tilts a little, as soft as a phone's, and a little sensor noise, make a clip of it.
+The sentence is spoken by flite's "slt" voice.
 Both are committed; run this (`make sample`) only to change them.
 """
 
@@ -23,6 +23,7 @@ SECONDS = 6
 SIDE = 512  # pixels of the square result
 SHOT_CENTRE = (262.0, 262.0)  # x, y in the picture of 512 x 600 pixels: head and shoulders
 SHOWN = 430.0  # pixels of the picture that the frame shows across
+SOFTNESS = 1.0  # pixels, sigma of the lens's blur; the scan itself is sharpened
 NOISE_SIGMA = 1.2  # grey levels
 
 
@@ -68,7 +69,7 @@ def frames() -> Iterator[np.ndarray]:
         seen = cv2.warpAffine(
             picture, camera(index / FPS), (SIDE, SIDE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
         )
-        noisy = seen + rng.normal(0.0, NOISE_SIGMA, (SIDE, SIDE, 1))
+        noisy = cv2.GaussianBlur(seen, (0, 0), SOFTNESS) + rng.normal(0.0, NOISE_SIGMA, (SIDE, SIDE, 1))
         yield np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
 

@@ -9,15 +9,16 @@ from worker.messages import Advanced
 from worker.settings import Settings
 
 #: Where each stage begins and ends on the way from 0 to 1. The pipeline's stages overlap: detection is ahead, while
-#: decoding, pasting and encoding keep step with the diffusion, so its frames tell how far the whole is.
+#: decoding, pasting and encoding keep step with the diffusion, so its frames tell how far the whole is. Measured on the
+#: sample: 2 % before the faces, generating from 18 % to 98 %, of 31 s; of a longer video the faces take less.
 STAGE_SPANS = {
     "load": (0.00, 0.02),
     "probe": (0.02, 0.03),
     "audio": (0.03, 0.04),
-    "face": (0.04, 0.25),
-    "diffusion": (0.25, 0.97),
-    "encode": (0.25, 0.97),
-    "finish": (0.97, 0.99),  # 1 is what is finished
+    "face": (0.04, 0.15),
+    "diffusion": (0.15, 0.98),
+    "encode": (0.15, 0.98),
+    "finish": (0.98, 0.99),  # 1 is what is finished
 }
 UNTIMED_STAGES = ("load", "probe", "audio")  # they tell nothing about the rest
 
