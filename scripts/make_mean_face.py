@@ -30,8 +30,8 @@ def read_meshes(clips_dir: Path) -> FloatArray:
         for clip in read_face_clips(clips_dir, "train"):
             for index in np.linspace(0, clip.num_frames - 1, FRAMES_PER_CLIP).astype(int):
                 canvas = cv2.resize(clip.crops[index], CANVAS_SIZE)  # the crop is the canvas squeezed to a square
-                frame = cv2.copyMakeBorder(canvas, *[MARGIN] * 4, cv2.BORDER_CONSTANT, value=(OUTSIDE,) * 3)
-                found = detector.detect_meshes(np.asarray(frame, np.uint8))
+                frame = np.pad(canvas, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=OUTSIDE)
+                found = detector.detect_meshes(frame)
                 meshes += [found[0].points] if len(found) == 1 else []
     return np.stack(meshes)
 
