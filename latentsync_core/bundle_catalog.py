@@ -31,6 +31,8 @@ class BundleConfig:
             shot for each pose, the head turned as in the frame.
         residual_reference: the U-Net predicts the change against the reference latents.
         audio_context_frames: frames of 1/25 s heard on each side of a frame.
+        max_yaw: heads turned further than this, degrees, are shown as they were; the result fades out before. None =
+            all that the tracker finds usable are drawn.
         cpu_dtype: what its networks run in on a CPU (faster or exact, as measured).
     """
 
@@ -46,6 +48,7 @@ class BundleConfig:
     reference: Reference = "same_frame"
     residual_reference: bool = False
     audio_context_frames: int = 2
+    max_yaw: float | None = None
     cpu_dtype: WeightType = "float32"
 
     @classmethod

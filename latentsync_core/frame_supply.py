@@ -12,6 +12,7 @@ from latentsync_core.face.head_pose import turn_head
 from latentsync_core.face.landmarks import FloatArray
 from latentsync_core.face.reference import nearest_pose
 from latentsync_core.face.tracking import FaceFrame
+from latentsync_core.face.turned_away import shown_share
 from latentsync_core.face_analysis import FaceAnalysis
 from latentsync_core.media.frame_order import read_in_order
 from latentsync_core.media.video_reader import RGBFrame, VideoReader
@@ -46,6 +47,7 @@ class SuppliedFrame:
         face: where the face is; None if the frame passes through.
         crop: (R, R, 3) uint8, the aligned face; None if the frame passes through.
         anchor: the reference frame of `block`; None without a face, or if each frame is its own reference.
+        opacity: how much of the generated face is shown, in [0, 1].
     """
 
     index: int
@@ -54,6 +56,7 @@ class SuppliedFrame:
     face: FaceFrame | None
     crop: Crop | None
     anchor: Anchor | None
+    opacity: float = 1.0
 
 
 def frame_states(timeline: Timeline, analysis: FaceAnalysis) -> Iterator[FrameState]:
@@ -84,9 +87,11 @@ class FrameSupply:
         analysis: where the face is.
         resolution: side R of the crops, pixels.
         clock: counts the seconds of decoding and cropping.
+        max_yaw: heads turned further are shown as they were, degrees; None = all are drawn.
 
     Attributes:
         frames_with_face: result frames planned so far that show a usable face, also those not needed any more.
+        frames_turned_away: those of them in which the head is turned too far.
     """
 
     def __init__(
@@ -97,11 +102,13 @@ class FrameSupply:
         analysis: FaceAnalysis,
         resolution: int,
         clock: StageClock,
+        max_yaw: float | None = None,
     ) -> None:
+        self._max_yaw = max_yaw
         self._reader, self._anchor_reader, self._timeline = reader, anchor_reader, timeline
         self._analysis, self._resolution, self._clock = analysis, resolution, clock
         self._anchors: dict[tuple[int, float], Anchor] = {}  # of one shot, by (shot, yaw)
-        self.frames_with_face = 0
+        self.frames_with_face = self.frames_turned_away = 0
 
     def frames_of(self, blocks: Iterable[Block], first_needed: int) -> Iterator[SuppliedFrame]:
         """Give the frames of all blocks that hold frame `first_needed` or later ones; shared frames come once."""
@@ -111,6 +118,10 @@ class FrameSupply:
         for block in blocks:
             if block.shot is not None:
                 self.frames_with_face += len(block.frames) - block.lead
+                self.frames_turned_away += sum(
+                    self._opacity(self._analysis.face_in(self._timeline.sources[index])) == 0
+                    for index in block.frames[block.lead :]
+                )
             if block.frames.stop <= first_needed:
                 continue
             start = max(block.frames.start, supplied_until)
@@ -135,7 +146,12 @@ class FrameSupply:
                 crop = last.crop  # a still picture, or the frozen end
             else:
                 crop = self._crop(picture, face)
-        return SuppliedFrame(index, block, picture, face, crop, anchor)
+        return SuppliedFrame(index, block, picture, face, crop, anchor, self._opacity(face))
+
+    def _opacity(self, face: FaceFrame) -> float:
+        if self._max_yaw is None or face.landmarks is None:
+            return 1.0
+        return shown_share(face.landmarks.yaw, self._max_yaw)
 
     def _crop(self, picture: RGBFrame, face: FaceFrame) -> Crop:
         assert face.matrix is not None

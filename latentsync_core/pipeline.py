@@ -203,7 +203,9 @@ class _Run:
             anchors = stack.enter_context(VideoReader(inputs.source, inputs.grid)) if is_anchored else None
             self.report.width, self.report.height = even_size(reader.width, reader.height)
             analysis = FaceAnalysis(inputs.source, inputs.grid, looked_at, self._options, self._clock)
-            supply = FrameSupply(reader, anchors, timeline, analysis, config.resolution, self._clock)
+            supply = FrameSupply(
+                reader, anchors, timeline, analysis, config.resolution, self._clock, config.max_yaw
+            )
             overlap = overlap_of(self._bundle.unet.config)
             blocks = plan_blocks(frame_states(timeline, analysis), config.window_frames, overlap, phases)
             frames = supply.frames_of(blocks, folder.first_missing_frame)
@@ -220,6 +222,12 @@ class _Run:
             self._generate(inputs, supplied, phases, folder.first_missing_frame, sink)
         self.report.frames_with_face = supply.frames_with_face
         self.report.frames_without_face = timeline.num_frames - supply.frames_with_face
+        self.report.frames_turned_away = supply.frames_turned_away
+        if supply.frames_turned_away:
+            self.report.warnings.append(
+                f"in {supply.frames_turned_away} of {timeline.num_frames} frames the head is turned further than "
+                f"the model {config.name} can draw; they are shown as they were"
+            )
         self.report.frames_detected_on, self.report.shots = analysis.frames_seen, analysis.num_shots
         if held := max(reader.num_held, analysis.num_held):
             self.report.warnings.append(f"{held} frames could not be decoded; the picture before them was kept")
@@ -283,7 +291,14 @@ class _Run:
             picture, face = finished.frame.picture, finished.frame.face
             if finished.mouth is not None and face is not None and face.matrix is not None:
                 with self._clock.measure("paste"):
-                    picture = paste_face(picture, finished.mouth, face.matrix, mask, paste_mask=paste_mask)
+                    picture = paste_face(
+                        picture,
+                        finished.mouth,
+                        face.matrix,
+                        mask,
+                        paste_mask=paste_mask,
+                        opacity=finished.frame.opacity,
+                    )
             with self._clock.measure("encode"):
                 writer.write(finished.frame.index, picture)
             self._segments_done = writer.num_finished

@@ -21,6 +21,7 @@ class LipSyncReport:
     height: int = 0
     frames_with_face: int = 0
     frames_without_face: int = 0
+    frames_turned_away: int = 0  # of those with a face: shown as they were, the head is turned too far for the model
     frames_detected_on: int = 0
     shots: int = 0
     segments: int = 0

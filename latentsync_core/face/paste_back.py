@@ -36,6 +36,7 @@ def paste_face(
     *,
     colour_shift: Float32Array | None = None,
     paste_mask: Float32Array | None = None,
+    opacity: float = 1.0,
 ) -> UInt8Image:
     """Put a generated face into its frame.
 
@@ -48,6 +49,7 @@ def paste_face(
         colour_shift: of `measure_shift`, e.g. an average over time; None = measured on this frame.
         paste_mask: like `mask`, 1 = the frame shows, 0 = the face, between = both; None = the hole with a soft edge.
             A model may generate more than is shown: its cheeks and collar need not be pasted.
+        opacity: of the face, in [0, 1]; 0 leaves the frame as it is.
 
     Returns:
         (H, W, 3) uint8, a new frame; identical to `frame` where the face is not shown.
@@ -68,7 +70,7 @@ def paste_face(
     to_region = compose_affine(shift_affine(-x0, -y0), invert_affine(to_crop))
     size = (x1 - x0, y1 - y0)
     drawn = np.clip(sample_affine(generated, to_region, size, bicubic=True), 0.0, 255.0)
-    weight = np.clip(sample_affine(alpha, to_region, size, border=0), 0.0, 1.0)[..., None]
+    weight = opacity * np.clip(sample_affine(alpha, to_region, size, border=0), 0.0, 1.0)[..., None]
     below = frame[y0:y1, x0:x1].astype(np.float32)
     pasted[y0:y1, x0:x1] = np.rint(below + weight * (drawn - below)).astype(np.uint8)
     return pasted

@@ -1,7 +1,7 @@
 """Latents and audio states of prepared clips, computed once: the U-Net then trains without the autoencoder.
 
-A variant is one way of looking at a clip: mirrored or not, moved and recoloured a little, the same for all its frames
-so that any of them can be the reference of any other. Variant 0 is the clip as it is.
+A variant is one look of a clip (`looks.py`), the same for all its frames so that any of them can be the reference of
+any other. Variant 0 is the clip as it is.
 """
 
 import hashlib
@@ -9,9 +9,7 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from einops import rearrange
@@ -22,6 +20,7 @@ from latentsync_core.audio.mel_audio_encoder import MelAudioEncoder
 from latentsync_core.face.head_pose import head_points, pose_distance, turn_head
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.face_clips import SAMPLE_RATE, VIDEO_FPS, FaceClip
+from latentsync_core.training.looks import LOOKS_VERSION, change_look, look_generator, paint_lips
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,13 @@ class LatentClip:
 
     def pictures(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(F, R, R, 3) RGB of which `latents[positions]` are the latents."""
-        return change_look(np.asarray(self.clip.crops[self.frames[positions]]), self.variant, self.clip.folder.name)
+        return show_frames(self.clip, self.frames[positions], self.variant)
+
+
+def show_frames(clip: FaceClip, frames: NDArray[np.int64], variant: int) -> NDArray[np.uint8]:
+    """Crops (N, R, R, 3) RGB of the clip's frames (N,) in one look."""
+    name = clip.folder.name
+    return change_look(paint_lips(np.asarray(clip.crops[frames]), clip.mesh[frames], variant, name), variant, name)
 
 
 def cache_latents(
@@ -88,13 +93,15 @@ def cache_latents(
     folder.mkdir(parents=True, exist_ok=True)
     mask_digest = hashlib.sha256(mask.numpy().tobytes()).hexdigest()
     depends_on = f"{weights_digest(vae)}-{mask_digest}-{variant}-{frame_stride}-{frames_at_most}-{one_reference}"
+    if variant:
+        depends_on += f"-{LOOKS_VERSION}"
     key = hashlib.sha256(depends_on.encode()).hexdigest()[:12]
     cached = []
     for clip in clips:
         path = folder / f"{clip.folder.name}.{variant}.{key}.npz"
         if not path.exists():
             frames = np.arange(variant % frame_stride, clip.num_frames, frame_stride)[:frames_at_most]
-            crops = change_look(np.asarray(clip.crops[frames]), variant, clip.folder.name)
+            crops = show_frames(clip, frames, variant)
             references = change_look(draw_references(clip, frames, variant, one_reference), variant, clip.folder.name)
             unfinished = path.with_suffix(".tmp.npz")
             np.savez(
@@ -117,34 +124,14 @@ def weights_digest(model: torch.nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def change_look(frames: NDArray[np.uint8], variant: int, name: str) -> NDArray[np.uint8]:
-    """Mirror (odd variants), move, turn, scale and recolour frames (F, R, R, 3) alike; variant 0 changes nothing."""
-    if variant == 0:
-        return frames
-    generator = np.random.default_rng(_seed_of(f"{name}/{variant}"))
-    side = frames.shape[1]
-    matrix: NDArray[Any] = cv2.getRotationMatrix2D(
-        (side / 2, side / 2), generator.uniform(-4, 4), generator.uniform(0.95, 1.06)
-    )
-    matrix[:, 2] += generator.uniform(-5, 5, 2)
-    gain = generator.uniform(0.8, 1.15) * generator.uniform(0.93, 1.07, 3)
-    offset = generator.uniform(-12, 12)
-    changed = np.empty_like(frames)
-    for index, frame in enumerate(frames):
-        frame = frame[:, ::-1] if variant % 2 else frame
-        moved: NDArray[Any] = cv2.warpAffine(
-            np.ascontiguousarray(frame), matrix, (side, side), borderMode=cv2.BORDER_REPLICATE
-        )
-        changed[index] = np.clip(moved * gain + offset, 0, 255)
-    return changed
-
-
 def draw_references(clip: FaceClip, frames: NDArray[np.int64], variant: int, one_reference: bool) -> NDArray[np.uint8]:
     """Draw a reference face (N, R, R, 3) for each of the frames (N,): another frame's, in this frame's pose.
 
+    The variant's lips are painted; the rest of its look is left to `change_look`.
+
     Of REFERENCE_CANDIDATES random frames the one turned most alike is taken, as the pipeline takes one for each pose.
     """
-    generator = np.random.default_rng(_seed_of(f"{clip.folder.name}/{variant}/reference"))
+    generator = look_generator(clip.folder.name, variant, "reference")
     points = head_points(clip.mesh.astype(np.float64))
     candidates = generator.integers(clip.num_frames, size=(len(frames), REFERENCE_CANDIDATES))
     if one_reference:
@@ -153,10 +140,11 @@ def draw_references(clip: FaceClip, frames: NDArray[np.int64], variant: int, one
     else:
         nearest = pose_distance(points[candidates], points[frames][:, None]).argmin(1)
     chosen = candidates[np.arange(len(frames)), nearest]
+    painted = paint_lips(np.asarray(clip.crops[chosen]), clip.mesh[chosen], variant, clip.folder.name)
     return np.stack(
         [
-            turn_head(np.asarray(clip.crops[reference]), points[reference], points[frame])
-            for reference, frame in zip(chosen, frames, strict=True)
+            turn_head(picture, points[reference], points[frame])
+            for picture, reference, frame in zip(painted, chosen, frames, strict=True)
         ]
     )
 
@@ -173,10 +161,6 @@ def _encode_frames(
             latents = vae.encode(shown.to(memory_format=torch.channels_last)).latent_dist.mean.float()
         encoded.append(((latents - vae.config["shift_factor"]) * vae.config["scaling_factor"]).half().numpy())
     return np.concatenate(encoded)
-
-
-def _seed_of(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 @torch.no_grad()

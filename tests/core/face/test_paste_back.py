@@ -86,6 +86,17 @@ def test_a_paste_mask_says_how_much_of_the_face_is_shown():
     assert np.array_equal(halved[:140], before[:140])
 
 
+def test_opacity_fades_between_the_frame_and_the_face():
+    picture, matrix = gradient(), matrix_for()
+    face = np.zeros((256, 256, 3), np.uint8)
+    shift = np.zeros((64, 64, 3), np.float32)
+    none, half, full = (
+        paste_face(picture, face, matrix, MASK, colour_shift=shift, opacity=opacity) for opacity in (0.0, 0.5, 1.0)
+    )
+    assert np.array_equal(none, picture)
+    assert np.abs(half - (none.astype(float) + full) / 2).max() <= 1
+
+
 def test_the_frame_given_is_not_written_to_and_far_pixels_are_identical():
     frame = astronaut()
     before = frame.copy()

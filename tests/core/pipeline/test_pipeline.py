@@ -17,6 +17,7 @@ from latentsync_core.progress import Progress
 from tests.conftest import run_ffmpeg
 from tests.core.clips import Frame, tone, write_clip
 from tests.core.pipeline.conftest import SIZE, empty_frame, face_frame
+from tests.tiny_bundle import write_tiny_bundle
 
 
 def source_frames(path: Path) -> list[Frame]:
@@ -79,6 +80,16 @@ def test_frames_without_a_face_pass_through_bit_exact(
     assert (report.frames_with_face, report.frames_without_face) == (10, 15)
     for index, before in enumerate(source_frames(clip)):
         assert changed(before, composed[index]).any() == (8 <= index < 18)
+
+
+def test_a_head_turned_further_than_the_bundle_draws_is_shown_as_it_was(
+    face_clip: Path, speech: Path, tmp_path: Path, composed: dict[int, Frame]
+):
+    bundle = write_tiny_bundle(tmp_path / "bundle", max_yaw=0.0)  # the clip's face looks straight ahead
+    report = LipSyncPipeline.from_bundle(bundle, device="cpu").run(face_clip, speech, tmp_path / "out.mp4")
+    assert (report.frames_with_face, report.frames_turned_away) == (25, 25)
+    assert any("in 25 of 25 frames the head is turned further" in warning for warning in report.warnings)
+    assert not any(changed(face, composed[index]).any() for index, face in enumerate(source_frames(face_clip)[:25]))
 
 
 def test_a_video_without_any_face_is_an_error_that_counts(

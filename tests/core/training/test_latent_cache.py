@@ -1,35 +1,12 @@
 """The cache of latents: pure, keyed by what it depends on."""
 
 import numpy as np
-import pytest
 import torch
 
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.face_clips import read_face_clips
-from latentsync_core.training.latent_cache import cache_latents, change_look, draw_references
+from latentsync_core.training.latent_cache import cache_latents, draw_references
 from tests.core.training.small_clips import save_small_clips
-
-
-@pytest.fixture
-def frames():
-    return np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3)).astype(np.uint8)
-
-
-def test_variant_0_is_the_clip_itself(frames):
-    assert np.array_equal(change_look(frames, 0, "clip"), frames)
-
-
-def test_a_variant_is_a_function_of_its_number_and_the_clip(frames):
-    assert np.array_equal(change_look(frames, 2, "clip"), change_look(frames, 2, "clip"))
-    assert not np.array_equal(change_look(frames, 2, "clip"), change_look(frames, 2, "other"))
-
-
-def test_odd_variants_are_mirrored():
-    ramp = np.broadcast_to(np.linspace(0, 250, 64)[None, None, :, None], (1, 64, 64, 3)).astype(np.uint8)
-    row = change_look(ramp, 1, "clip")[0, 32, :, 0].astype(int)
-    assert row[5] > row[58]
-    row = change_look(ramp, 2, "clip")[0, 32, :, 0].astype(int)
-    assert row[5] < row[58]
 
 
 def test_latents_are_read_back_and_made_anew_when_mask_or_weights_change(tmp_path):

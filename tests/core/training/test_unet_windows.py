@@ -6,7 +6,7 @@ import torch
 from latentsync_core.audio.mel import cut_mel_window, syncnet_mel
 from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN
 from latentsync_core.training.face_clips import read_face_clips
-from latentsync_core.training.latent_cache import LatentClip, change_look
+from latentsync_core.training.latent_cache import LatentClip, show_frames
 from latentsync_core.training.unet_windows import WindowSampler, whole_mel
 from tests.core.training.small_clips import save_small_clips
 from tests.core.training.small_unet import recipe
@@ -62,7 +62,7 @@ def test_pictures_and_mel_are_those_of_the_windows_frames(tmp_path):
     found = []
     for first, pictures, mel in zip(firsts, batch.pictures, batch.mel, strict=True):
         for clip in read_face_clips(tmp_path / "clips"):
-            seen = change_look(np.array(clip.crops[first : first + 3]), 3, clip.folder.name).astype(np.float32)
+            seen = show_frames(clip, np.arange(first, first + 3), 3).astype(np.float32)
             if np.allclose(pictures.numpy(), seen.transpose(3, 0, 1, 2) / 127.5 - 1, atol=1e-6):
                 expected = syncnet_mel(torch.from_numpy(clip.pcm))[:, first * 80 // 25 :]
                 assert torch.allclose(mel[0], expected[:, :10], atol=1e-5)
