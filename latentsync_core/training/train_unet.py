@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from latentsync_core.bundle_parts import load_audio_encoder
 from latentsync_core.diffusion.latents import Autoencoder, mask_at_latents, spatial_factor
 from latentsync_core.errors import BadCheckpoint, BadOption
-from latentsync_core.face.mask import load_mask
+from latentsync_core.face.mask import load_mask, official_mask
 from latentsync_core.models.checkpoint import read_state_dict
 from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
@@ -39,7 +39,7 @@ from latentsync_core.training.run_facts import describe_run
 from latentsync_core.training.sync_judges import load_judges
 from latentsync_core.training.trainer import Trainer
 from latentsync_core.training.unet_losses import UNetLosses
-from latentsync_core.training.unet_recipe import RESOLUTION, UNetRecipe
+from latentsync_core.training.unet_recipe import OFFICIAL_MASK, RESOLUTION, UNetRecipe
 from latentsync_core.training.unet_windows import WindowSampler, build_sampler
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,8 @@ def train_unet(recipe: UNetRecipe, resume: bool = False, tell: Callable[[str], N
     processes = join_processes(device)
     decoded = load_decoded_losses(recipe.losses, recipe.window_frames, device)
     judges = load_judges(recipe.validation.judges, recipe.window_frames, device)
-    mask = torch.from_numpy(load_mask(recipe.mask_path, RESOLUTION))
+    is_official = str(recipe.mask_path) == OFFICIAL_MASK
+    mask = torch.from_numpy(official_mask(RESOLUTION) if is_official else load_mask(recipe.mask_path, RESOLUTION))
     vae, sampler, held_out = _open_data(recipe, mask, device, processes)
     torch.manual_seed(recipe.seed)  # after all that is read: networks draw random weights before they get theirs
     unet = build_unet(recipe)

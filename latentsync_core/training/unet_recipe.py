@@ -10,6 +10,7 @@ from latentsync_core.training.face_clips import VIDEO_FPS
 from latentsync_core.training.trainer import Schedule
 
 RESOLUTION = 256  # of the aligned crops, pixels
+OFFICIAL_MASK = "official"  # in place of a path: that of the published models
 CHOICES = {"precision": ("bf16", "fp16", "fp32"), "device": ("auto", "cpu", "cuda")}
 
 
@@ -44,7 +45,7 @@ class UNetRecipe:
     run_dir: Path
     vae_dir: Path
     audio_encoder_dir: Path
-    mask_path: Path
+    mask_path: Path  # a picture, white = kept; or official
     cache_dir: Path
     model: dict[str, Any]  # the U-Net's configuration
     scheduler: dict[str, Any]  # the DDIM scheduler's configuration
@@ -107,7 +108,7 @@ class UNetRecipe:
             key = DECODED_LOSSES[name].path_key
             named[f"losses.{key}"] = getattr(self.losses, key)
         named |= {f"validation.judges.{name}": folder for name, folder in self.validation.judges.items()}
-        return {key: Path(path) for key, path in named.items() if str(path) not in ("", STAND_IN)}
+        return {key: Path(path) for key, path in named.items() if str(path) not in ("", STAND_IN, OFFICIAL_MASK)}
 
     def schedule(self) -> Schedule:
         """The part that the trainer needs."""
