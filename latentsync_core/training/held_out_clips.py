@@ -101,5 +101,6 @@ def choose_windows(clips: list[HeldOutClip], length: int, count: int) -> list[tu
 
 def join_windows(windows: list[Batch]) -> Batch:
     """One batch of several."""
-    parts = zip(*(vars(window).values() for window in windows), strict=True)
-    return Batch(*(None if same[0] is None else torch.cat(same) for same in parts))
+    first = vars(windows[0])
+    names = [name for name, tensor in first.items() if tensor is not None]
+    return Batch(**{name: torch.cat([getattr(window, name) for window in windows]) for name in names})

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from diffusers import DDIMScheduler
@@ -29,7 +29,7 @@ from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.curves import TensorBoard
 from latentsync_core.training.decoded_losses import DECODED_AT_ONCE, load_decoded_losses
 from latentsync_core.training.devices import choose_device
-from latentsync_core.training.face_clips import read_face_clips, refuse_shared_people
+from latentsync_core.training.face_clips import SAMPLE_RATE, read_face_clips, refuse_shared_people
 from latentsync_core.training.held_out_clips import HeldOutClip, open_held_out
 from latentsync_core.training.held_out_watch import watch_held_out
 from latentsync_core.training.memory_plan import MemoryPlan, plan_memory
@@ -180,9 +180,10 @@ def _open_data(
 ) -> tuple[Autoencoder, WindowSampler, list[HeldOutClip]]:
     """The autoencoder on the device, the windows to learn from, and the held-out clips (the main process's only)."""
     vae = load_autoencoder(recipe.vae_dir, device)
-    nn.Module.to(cast(nn.Module, vae), memory_format=torch.channels_last)
+    cast(Any, vae).to(memory_format=torch.channels_last)
     encoder = load_audio_encoder(recipe.audio_encoder_dir)
     nn.Module.to(cast(nn.Module, encoder), device=device)
+    refuse_misfit(recipe, vae, encoder.encode(torch.zeros(SAMPLE_RATE)).shape[-1])  # before hours of caching
     clips, held_out = read_face_clips(recipe.data_dir, "train"), []
     with processes.main_first():
         sampler = build_sampler(recipe, clips, vae, mask, encoder)
@@ -192,5 +193,4 @@ def _open_data(
             held_out = open_held_out(
                 people, recipe.cache_dir, vae, mask, encoder, recipe.context_frames, recipe.window_frames
             )
-    refuse_misfit(recipe, vae, next(iter(sampler.audio.values()))[0].shape[-1])
     return vae, sampler, held_out

@@ -138,6 +138,8 @@ def build_sampler(
     Raises:
         BadOption: if the true lip shape is to be heard, but the states of the audio encoder have no place for it.
     """
+    if recipe.true_shape_share and not isinstance(encoder, MelAudioEncoder):
+        raise BadOption("true_shape_share is for a MelAudioEncoder, whose states end in the shape of the lips")
     latents: list[LatentClip] = []
     for variant in range(recipe.variants):
         latents += cache_latents(
@@ -160,8 +162,7 @@ def build_sampler(
     }
     shapes: dict[str, NDArray[np.float32]] = {}
     if recipe.true_shape_share:
-        if not isinstance(encoder, MelAudioEncoder):
-            raise BadOption("true_shape_share is for a MelAudioEncoder, whose states end in the shape of the lips")
+        assert isinstance(encoder, MelAudioEncoder)
         basis = fit_lip_shape([clip.mesh for clip in clips], encoder.config["num_shape_components"] - 1)
         shapes = {clip.folder.name: basis.project(clip.mesh) for clip in clips}
     mels = {clip.folder.name: whole_mel(clip) for clip in clips} if recipe.losses.decoded else None

@@ -13,10 +13,10 @@ from tests.core.training.small_clips import save_small_clips
 from tests.core.training.small_unet import LATENTS_ONLY, MODEL, SCHEDULER
 
 
-def write_recipe(folder: Path, held_out: tuple[str, ...] = (), **changes) -> Path:
+def write_recipe(folder: Path, held_out: tuple[str, ...] = (), frames: int = 9, **changes) -> Path:
     """Write the recipe and its parts; ann and ben are learnt from, the people of `held_out` (one clip each) are not."""
     torch.manual_seed(0)
-    save_small_clips(folder / "faces", {"ann": 1, "ben": 1, **dict.fromkeys(held_out, 1)}, frames=9)
+    save_small_clips(folder / "faces", {"ann": 1, "ben": 1, **dict.fromkeys(held_out, 1)}, frames=frames)
     for person in held_out:
         path = folder / "faces" / f"{person}-0" / "meta.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), "split": "val"}))

@@ -53,6 +53,7 @@ def test_a_stage_trains_validates_and_becomes_a_bundle(parts):
     path = write_recipe(
         parts,
         ("cyd",),
+        frames=4,
         steps=2,
         vae_dir=str(parts / "kl"),
         audio_encoder_dir=str(parts / "whisper"),
@@ -76,7 +77,7 @@ def test_a_stage_trains_validates_and_becomes_a_bundle(parts):
 
 def test_what_does_not_fit_is_refused_by_key(parts):
     changes = {"audio_encoder_dir": str(parts / "whisper"), "vae_dir": str(parts / "kl")}
-    path = write_recipe(parts, steps=1, **changes, model={**MODEL, "cross_attention_dim": 12})
+    path = write_recipe(parts, frames=4, steps=1, **changes, model={**MODEL, "cross_attention_dim": 12})
     with pytest.raises(BadOption, match=r"model\.cross_attention_dim is 12, but it takes 8"):
         train_unet(read_recipe(path, UNetRecipe))
     with pytest.raises(BadOption, match=r"model\.in_channels is 9, but it takes 13"):
