@@ -18,12 +18,10 @@ from typing import Any, TypeVar, cast
 
 import diffusers
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler
+from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from latentsync_core.audio.audio_encoder import AudioEncoder
-from latentsync_core.audio.mel_audio_encoder import MelAudioEncoder
-from latentsync_core.audio.whisper_encoder import WhisperAudioEncoder, WhisperEncoderConfig
 from latentsync_core.bundle_catalog import (
     DEFAULT_CACHE_DIR,
     OFFICIAL_BUNDLES,
@@ -34,10 +32,10 @@ from latentsync_core.bundle_catalog import (
     read_json,
 )
 from latentsync_core.bundle_download import DownloadProgress, download_bundle
+from latentsync_core.bundle_parts import frozen, kind_of, load_audio_encoder, load_autoencoder
 from latentsync_core.diffusion.latents import Autoencoder
 from latentsync_core.errors import BadCheckpoint, BundleNotFound
 from latentsync_core.face.mask import load_mask, official_mask
-from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.models.checkpoint import load_strictly, read_state_dict
 from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
@@ -47,8 +45,7 @@ __all__ = ["Bundle", "DownloadProgress", "choose_device", "download_bundle", "lo
 WEIGHTS = "model.safetensors"
 #: diffusers schedulers that a bundle may name.
 SCHEDULERS = ("DDIMScheduler", "DDPMScheduler", "DPMSolverMultistepScheduler", "EulerDiscreteScheduler")
-#: Names of the attention parts in Stable Diffusion's first autoencoder files, and diffusers' present ones.
-_OLD_VAE_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+PartT = TypeVar("PartT")
 
 
 @dataclass(frozen=True)
@@ -145,8 +142,8 @@ def _load_folder(name: str, folder: Path, config: BundleConfig, device: torch.de
         name=name,
         config=config,
         unet=_load_unet(unet_config, folder / "unet" / WEIGHTS, device, dtype),
-        vae=_load_vae(folder / "vae" / "config.json", folder / "vae" / WEIGHTS, device, dtype),
-        audio_encoder=_load_audio_encoder(folder / "audio_encoder", device),
+        vae=_placed(load_autoencoder(folder / "vae" / "config.json"), device, dtype),
+        audio_encoder=_placed(load_audio_encoder(folder / "audio_encoder"), device),
         scheduler=_load_scheduler(folder / "scheduler" / "scheduler_config.json"),
         mask=torch.from_numpy(load_mask(folder / "mask.png", config.resolution)).to(device),
         paste_mask=torch.from_numpy(load_mask(paste_mask, config.resolution)) if paste_mask.is_file() else None,
@@ -163,13 +160,13 @@ def _load_official(official: OfficialBundle, cache_dir: Path, device: torch.devi
             f"{config.name} is not on this machine yet ({', '.join(absent)} missing in {cache_dir}). "
             f"Download it with: python -m latentsync_core models download {config.name}"
         )
-    whisper = WhisperAudioEncoder.from_file(official.whisper.local_path(cache_dir))
+    vae = load_autoencoder(official.vae_config.local_path(cache_dir), official.vae.local_path(cache_dir))
     return Bundle(
         name=config.name,
         config=config,
         unet=_load_unet(UNetConfig(), official.unet.local_path(cache_dir), device, dtype),
-        vae=_load_vae(official.vae_config.local_path(cache_dir), official.vae.local_path(cache_dir), device, dtype),
-        audio_encoder=_frozen(whisper.to(device)),
+        vae=_placed(vae, device, dtype),
+        audio_encoder=_placed(load_audio_encoder(official.whisper.local_path(cache_dir)), device),
         scheduler=official_scheduler(),
         mask=torch.from_numpy(official_mask(config.resolution)).to(device),
         device=device,
@@ -183,39 +180,18 @@ def _load_unet(config: UNetConfig, weights: Path, device: torch.device, dtype: t
         unet = UNet3DConditionModel(config)
     unet = unet.to(dtype).to_empty(device=device)
     load_strictly(unet, read_state_dict(weights), str(weights))
-    return _frozen(unet)
+    return frozen(unet)
 
 
-def _load_vae(config_file: Path, weights_file: Path, device: torch.device, dtype: torch.dtype) -> Autoencoder:
-    config = read_json(config_file)
-    kinds = {"AutoencoderKL": AutoencoderKL, "SpaceToDepthAutoencoder": SpaceToDepthAutoencoder}
-    vae = _kind(config, kinds, config_file).from_config(config)
-    weights = {_vae_name(key): value for key, value in read_state_dict(weights_file).items()}
-    expected = vae.state_dict()
-    for key, value in weights.items():  # attention was a 1x1 convolution once
-        if key in expected and expected[key].ndim == 2 and value.ndim == 4:
-            weights[key] = value[:, :, 0, 0]
-    load_strictly(vae, weights, str(weights_file))
-    nn.Module.to(vae, device=device, dtype=dtype)  # diffusers' own `to` warns about a list that is empty
-    return cast(Autoencoder, _frozen(vae))
-
-
-def _load_audio_encoder(folder: Path, device: torch.device) -> AudioEncoder:
-    config_file, weights = folder / "config.json", folder / WEIGHTS
-    config = read_json(config_file)
-    builders = {
-        "WhisperAudioEncoder": lambda: WhisperAudioEncoder(WhisperEncoderConfig.from_dict(config)),
-        "MelAudioEncoder": lambda: MelAudioEncoder.from_config(config),
-    }
-    encoder = _kind(config, builders, config_file)()
-    load_strictly(encoder, read_state_dict(weights), str(weights))
-    return cast(AudioEncoder, _frozen(encoder.to(device)))
+def _placed(part: PartT, device: torch.device, dtype: torch.dtype | None = None) -> PartT:
+    nn.Module.to(cast(nn.Module, part), device=device, dtype=dtype)  # diffusers' own `to` warns about an empty list
+    return part
 
 
 def _load_scheduler(config_file: Path) -> Any:
     config = read_json(config_file)
     kinds = {name: getattr(diffusers, name) for name in SCHEDULERS}
-    return _kind(config, kinds, config_file).from_config(config)
+    return kind_of(config, kinds, config_file).from_config(config)
 
 
 def _unet_config(config_file: Path) -> UNetConfig:
@@ -223,25 +199,3 @@ def _unet_config(config_file: Path) -> UNetConfig:
         return UNetConfig.from_dict(read_json(config_file))
     except (TypeError, ValueError) as error:
         raise BadCheckpoint(f"{config_file}: {error}") from error
-
-
-def _kind(config: dict[str, Any], kinds: dict[str, Any], source: Path) -> Any:
-    name = config.get("_class_name")
-    if name not in kinds:
-        raise BadCheckpoint(f"{source}: _class_name is {name!r}, known are {', '.join(kinds)}")
-    return kinds[name]
-
-
-def _vae_name(key: str) -> str:
-    """Translate one key of an old autoencoder file; new ones stay as they are."""
-    parts = key.rsplit(".", 2)
-    if len(parts) == 3 and ".attentions." in key and parts[1] in _OLD_VAE_NAMES:
-        return f"{parts[0]}.{_OLD_VAE_NAMES[parts[1]]}.{parts[2]}"
-    return key
-
-
-NetworkT = TypeVar("NetworkT", bound=nn.Module)
-
-
-def _frozen(network: NetworkT) -> NetworkT:
-    return network.eval().requires_grad_(False)

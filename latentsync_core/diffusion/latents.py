@@ -23,6 +23,8 @@ class Autoencoder(Protocol):
 
     def decode(self, z: Tensor) -> Any: ...
 
+    def state_dict(self) -> dict[str, Any]: ...
+
 
 def encode_to_latents(vae: Autoencoder, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Encode pictures to diffusion latents.

@@ -72,13 +72,13 @@ def compare(study: Study, variants: list[Variant], out_dir: Path) -> None:
     if measures:
         chance = variants[0].trainer.chance
         plot_curves(out_dir / CHART, curves, {name: chance.get(name) for name in measures})
-    (out_dir / TABLE).write_text(table(study, runs), encoding="utf-8")
+    (out_dir / TABLE).write_text(table(study, runs, variants[0].trainer.best_by), encoding="utf-8")
 
 
-def table(study: Study, runs: list[TrainingRun]) -> str:
+def table(study: Study, runs: list[TrainingRun], best_by: str = "total") -> str:
     """The Markdown table of the runs, with the paper's finding: values on held-out people, at the end and at best.
 
-    The best row of a curve is that of its lowest "total".
+    The best row of a curve is that of its lowest `best_by`.
     """
     measures = measures_of(runs)
     heads = ["variant", "state", "steps", "minutes"]
@@ -87,7 +87,7 @@ def table(study: Study, runs: list[TrainingRun]) -> str:
     lines += ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
     for run in runs:
         cells = [run.name, run.state if run.steps else "not trained", str(run.steps), f"{run.seconds / 60:.1f}"]
-        for row in (run.validation[-1:], sorted(run.validation, key=lambda row: row.get("total", 0.0))[:1]):
+        for row in (run.validation[-1:], sorted(run.validation, key=lambda row: row.get(best_by, 0.0))[:1]):
             cells += [f"{row[0][name]:.4f}" if row and name in row[0] else NOTHING for name in measures]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", f"![validation curves]({CHART})", ""])

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from latentsync_core.bundle_catalog import BundleConfig
+from latentsync_core.bundle_parts import find_weights
+from latentsync_core.models.checkpoint import read_state_dict
 from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
 
 WEIGHTS = "model.safetensors"
-TRAINED_WEIGHTS = "diffusion_pytorch_model.safetensors"  # diffusers' name
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def export_bundle(recipe: BundleRecipe) -> int:
     """Write the bundle; gives its size in bytes.
 
     Raises:
-        BadCheckpoint: if `bundle` is not a valid bundle.json.
+        BadCheckpoint: if `bundle` is not a valid bundle.json, or a part has no weights.
         RuntimeError: from torch, if the U-Net's weights do not fit `model`.
     """
     BundleConfig.from_dict({"format": 1, **recipe.bundle}, "the recipe's bundle")
@@ -45,7 +46,7 @@ def export_bundle(recipe: BundleRecipe) -> int:
     _write_json(recipe.out_dir / "bundle.json", {"format": 1, **recipe.bundle})
     for part, folder in (("vae", recipe.vae_dir), ("audio_encoder", recipe.audio_encoder_dir)):
         _write_json(recipe.out_dir / part / "config.json", json.loads((folder / "config.json").read_text()))
-        _save_half(load_file(folder / TRAINED_WEIGHTS), recipe.out_dir / part / WEIGHTS)
+        _save_half(read_state_dict(find_weights(folder)), recipe.out_dir / part / WEIGHTS)
     unet = UNet3DConditionModel(UNetConfig.from_dict(recipe.model))
     unet.load_state_dict(torch.load(recipe.unet_weights, map_location="cpu", weights_only=True))
     _write_json(recipe.out_dir / "unet" / "config.json", {"_class_name": type(unet).__name__, **unet.config.to_dict()})

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from latentsync_core.errors import UnreadableMedia
+from latentsync_core.errors import BadOption, UnreadableMedia
 
 VIDEO_FPS = 25
 SAMPLE_RATE = 16_000
@@ -61,6 +61,18 @@ def read_face_clips(
     if not clips:
         raise UnreadableMedia(f"{root} holds no prepared clips of split {split!r}; run `prepare` first")
     return clips
+
+
+def refuse_shared_people(training: list[FaceClip], held_out: list[FaceClip]) -> None:
+    """Make sure that nobody is in both splits.
+
+    Raises:
+        BadOption: naming who is.
+    """
+    shared = {clip.identity for clip in training} & {clip.identity for clip in held_out}
+    if shared:
+        root = held_out[0].folder.parent
+        raise BadOption(f"{root}: split by person, please; in both splits are {', '.join(sorted(shared))}")
 
 
 def clip_weights(clips: list[FaceClip], generated_weight: float = 0.5) -> NDArray[np.float64]:

@@ -16,9 +16,9 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentsync_core.audio.mel_audio_encoder import MelAudioEncoder
+from latentsync_core.audio.audio_encoder import AudioEncoder
+from latentsync_core.diffusion.latents import Autoencoder
 from latentsync_core.face.head_pose import head_points, pose_distance, turn_head
-from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.face_clips import SAMPLE_RATE, VIDEO_FPS, FaceClip
 from latentsync_core.training.looks import LOOKS_VERSION, change_look, look_generator, paint_lips
 
@@ -74,7 +74,7 @@ def show_frames(clip: FaceClip, frames: NDArray[np.int64], variant: int) -> NDAr
 def cache_latents(
     clips: list[FaceClip],
     folder: Path,
-    vae: SpaceToDepthAutoencoder,
+    vae: Autoencoder,
     mask: Tensor,
     variant: int,
     frame_stride: int,
@@ -116,7 +116,7 @@ def cache_latents(
     return cached
 
 
-def weights_digest(model: torch.nn.Module) -> str:
+def weights_digest(model: torch.nn.Module | Autoencoder) -> str:
     """A short digest of a model's weights."""
     digest = hashlib.sha256()
     for tensor in model.state_dict().values():
@@ -151,21 +151,23 @@ def draw_references(clip: FaceClip, frames: NDArray[np.int64], variant: int, one
 
 @torch.no_grad()
 def _encode_frames(
-    vae: SpaceToDepthAutoencoder, frames: NDArray[np.uint8], mask: Tensor | None = None, batch_size: int = 16
+    vae: Autoencoder, frames: NDArray[np.uint8], mask: Tensor | None = None, batch_size: int = 16
 ) -> NDArray[np.float16]:
     encoded = []
     for batch in np.array_split(frames, max(1, len(frames) // batch_size)):
         pixels = rearrange(torch.from_numpy(batch).float() / 127.5 - 1, "n h w c -> n c h w")
         shown = pixels if mask is None else pixels * mask
-        with torch.autocast("cpu", torch.bfloat16):
-            latents = vae.encode(shown.to(memory_format=torch.channels_last)).latent_dist.mean.float()
-        encoded.append(((latents - vae.config["shift_factor"]) * vae.config["scaling_factor"]).half().numpy())
+        with torch.autocast(vae.device.type, torch.bfloat16):
+            seen = shown.to(vae.device, memory_format=torch.channels_last)
+            latents = vae.encode(seen).latent_dist.mean.float()
+        shift = vae.config.get("shift_factor") or 0.0  # Stable Diffusion's autoencoder has none
+        encoded.append(((latents - shift) * vae.config["scaling_factor"]).half().cpu().numpy())
     return np.concatenate(encoded)
 
 
 @torch.no_grad()
-def audio_states(encoder: MelAudioEncoder, clip: FaceClip, variant: int) -> Tensor:
-    """(T, 1, D) states of a clip's sound at 50 per second; variants above 0 have another loudness and some noise."""
+def audio_states(encoder: AudioEncoder, clip: FaceClip, variant: int) -> Tensor:
+    """(T, L, D) states of a clip's sound at 50 per second; variants above 0 have another loudness and some noise."""
     pcm = clip.pcm
     if variant:
         generator = np.random.default_rng([variant, clip.num_frames])

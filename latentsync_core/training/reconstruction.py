@@ -23,11 +23,16 @@ MOUTH = ((144, 208), (64, 192))  # rows, columns of the aligned crop where lips 
 
 def loss_weights(mask: Tensor, height: int, recipe: UNetRecipe) -> Tensor:
     """How much each latent cell counts, (1, 1, 1, h, h) with mean 1: the share of it that is shown from the output."""
-    hole = reduce(1 - mask, "1 1 (h p) (w q) -> h w", "mean", h=height, w=height)
+    hole = hole_shares(mask, height)
     rows, columns = (slice(bounds[0] * height // RESOLUTION, bounds[1] * height // RESOLUTION) for bounds in MOUTH)
     weights = recipe.outside_weight + recipe.hole_weight * hole
     weights[rows, columns] += recipe.mouth_weight
     return (weights / weights.mean())[None, None, None]
+
+
+def hole_shares(mask: Tensor, height: int) -> Tensor:
+    """The share of each latent cell (h, h) that lies in the hole of a mask (1, 1, R, R), 1 = keep."""
+    return reduce(1 - mask, "1 1 (h p) (w q) -> h w", "mean", h=height, w=height)
 
 
 def sample_timesteps(batch_size: int, num_timesteps: int, power: float = 0.45) -> Tensor:
@@ -38,13 +43,23 @@ def sample_timesteps(batch_size: int, num_timesteps: int, power: float = 0.45) -
     return (num_timesteps * torch.rand(batch_size) ** power).long()
 
 
-def add_window_noise(latents: Tensor, scheduler: Any, timesteps: Tensor) -> Tensor:
-    """Noisy latents (B, C, F, h, w) of timesteps (B,): half the noise's variance is shared by a window's frames."""
-    shared = torch.randn_like(latents[:, :, :1])
-    own = torch.randn_like(latents)
+def add_window_noise(
+    latents: Tensor, scheduler: Any, timesteps: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """Noisy latents (B, C, F, h, w) of timesteps (B,): half the noise's variance is shared by a window's frames.
+
+    The noise is that of the CPU's `generator`, the same on all devices; without one, of torch's own.
+    """
+    shared, own = _noise_like(latents[:, :, :1], generator), _noise_like(latents, generator)
     noise = shared if latents.shape[2] == 1 else shared * math.sqrt(0.5) + own * math.sqrt(0.5)
     noisy: Tensor = scheduler.add_noise(latents, noise.expand_as(latents), timesteps)
     return noisy
+
+
+def _noise_like(latents: Tensor, generator: torch.Generator | None) -> Tensor:
+    if generator is None:
+        return torch.randn_like(latents)
+    return torch.randn(latents.shape, generator=generator).to(latents)
 
 
 def estimate_clean(output: Tensor, noisy: Tensor, signal: Tensor, prediction_type: str) -> Tensor:
@@ -70,10 +85,16 @@ def estimate_clean(output: Tensor, noisy: Tensor, signal: Tensor, prediction_typ
 
 
 def predict_clean(
-    unet: nn.Module, scheduler: Any, batch: Batch, mask: Tensor, timesteps: Tensor, recipe: UNetRecipe
+    unet: nn.Module,
+    scheduler: Any,
+    batch: Batch,
+    mask: Tensor,
+    timesteps: Tensor,
+    recipe: UNetRecipe,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Estimated clean latents (B, C, F, h, w) float32 from noisy ones of timesteps (B,)."""
-    noisy = add_window_noise(batch.target, scheduler, timesteps)
+    noisy = add_window_noise(batch.target, scheduler, timesteps, generator)
     with autocast(batch.target.device, recipe.precision):
         output = unet(unet_input(noisy, mask, batch.masked, batch.reference), timesteps, batch.audio)
     signal = scheduler.alphas_cumprod[timesteps]

@@ -95,18 +95,24 @@ def build_variants(path: Path, study: Study, out_dir: Path, overrides: list[str]
 
 
 def refuse_missing_data(variants: list[Variant]) -> None:
-    """Check that every variant's prepared clips are there.
+    """Check that every variant's prepared clips are there, and the networks that it starts from, uses or asks.
 
     Raises:
-        BadOption: naming the variants and their folders.
+        BadOption: naming the variants, their folders and the keys.
     """
     missing = [
         f"variant {variant.name!r}: {variant.recipe.data_dir} holds no prepared clips"
         for variant in variants
         if not any(variant.recipe.data_dir.glob("*/meta.json"))
     ]
+    missing += [
+        f"variant {variant.name!r}: {key} is {path}, which does not exist"
+        for variant in variants
+        for key, path in getattr(variant.recipe, "files", {}).items()
+        if not path.exists()
+    ]
     if missing:
-        raise BadOption("; ".join(missing) + ". Prepare them, or leave variants out with --only")
+        raise BadOption("; ".join(missing) + ". Prepare or train them, or leave variants out with --only")
 
 
 def _settings(values: dict[str, Any]) -> list[str]:

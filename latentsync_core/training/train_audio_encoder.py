@@ -22,6 +22,7 @@ from latentsync_core.training.face_clips import VIDEO_FPS, FaceClip, clip_weight
 from latentsync_core.training.lip_shape import LipShapeBasis, fit_lip_shape
 from latentsync_core.training.run_facts import describe_run
 from latentsync_core.training.run_state import RunMark
+from latentsync_core.training.step_bar import StepBar
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +155,11 @@ def train_audio_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
     best = -1.0
     describe_run(recipe, "train-audio")
     start = time.monotonic()
-    with RunMark(recipe.run_dir), (recipe.run_dir / "validation.csv").open("w", newline="") as file:
+    with (
+        RunMark(recipe.run_dir),
+        (recipe.run_dir / "validation.csv").open("w", newline="") as file,
+        StepBar(recipe.steps, float("inf"), 0, 0.0, is_main=True) as bar,
+    ):
         writer = csv.writer(file)
         shapes = [f"component_{number}" for number in range(2, recipe.num_shape_components + 1)]
         writer.writerow(["step", "seconds", "training_loss", "opening", *shapes])  # from "opening" on correlations
@@ -168,10 +173,12 @@ def train_audio_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
+            bar.show(step, time.monotonic() - start, loss.item())
             if step % recipe.validate_every == 0:
                 scores = validate(model, val_speech)
                 writer.writerow([step, round(time.monotonic() - start), round(loss.item(), 4), *scores.round(3)])
                 file.flush()
+                bar.note(step, time.monotonic() - start, loss.item())
                 if scores[0] > best:
                     best = float(scores[0])
                     model.save_pretrained(recipe.run_dir / "audio_encoder")

@@ -17,12 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from latentsync_core.errors import BadOption
 from latentsync_core.models.syncnet import StableSyncNet
 from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.curves import Curve, TensorBoard, plot_curves
 from latentsync_core.training.devices import autocast, choose_device
-from latentsync_core.training.face_clips import read_face_clips
+from latentsync_core.training.face_clips import read_face_clips, refuse_shared_people
 from latentsync_core.training.losses.sync_loss import cosine_loss, sync_accuracy
 from latentsync_core.training.processes import join_processes
 from latentsync_core.training.run_facts import describe_run
@@ -49,9 +48,7 @@ def open_windows(recipe: SyncNetRecipe, device: torch.device) -> tuple[SyncWindo
         open_sync_clips(read_face_clips(recipe.data_dir, split), recipe.cache_dir, recipe.resolution, vae)
         for split in ("train", "val")
     )
-    shared = {clip.clip.identity for clip in training} & {clip.clip.identity for clip in held_out}
-    if shared:
-        raise BadOption(f"{recipe.data_dir}: split by person, please; in both splits are {', '.join(sorted(shared))}")
+    refuse_shared_people([clip.clip for clip in training], [clip.clip for clip in held_out])
     shift, weight = recipe.min_negative_shift, recipe.generated_weight
     return (
         SyncWindows(training, recipe.num_frames, recipe.seed, shift, recipe.augment, weight),

@@ -17,6 +17,7 @@ from latentsync_core.training.checkpoint import load_latest_checkpoint, random_s
 from latentsync_core.training.curves import Board, Curve
 from latentsync_core.training.processes import ALONE, Processes
 from latentsync_core.training.run_state import RunMark
+from latentsync_core.training.step_bar import StepBar
 from latentsync_core.training.stop_signals import StopSignals
 
 log = logging.getLogger(__name__)
@@ -114,12 +115,18 @@ class Trainer:
         self.curve = Curve(run_dir / "losses.csv", board)
         self._recent: list[dict[str, float]] = []  # losses that are not in the curve yet
         self._saved_step, self.seconds = 0, 0.0
+        self._stop = StopSignals()
 
     @property
     def averaged(self) -> nn.Module:
         """The model with the averaged weights, or the model itself where none are kept."""
         module: nn.Module = self._model if self._ema is None else self._ema.module
         return module
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a signal has asked this process to stop: what takes long beside the steps should end early."""
+        return bool(self._stop.received)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint, if there is one; restores the random states too."""
@@ -162,17 +169,23 @@ class Trainer:
         self._run_dir.mkdir(parents=True, exist_ok=True)
         last_save = time.monotonic()
         start = last_save - self.seconds
-        with StopSignals() as stop, RunMark(self._run_dir) if self._processes.is_main else nullcontext():
+        schedule, is_main = self._schedule, self._processes.is_main
+        self._stop = StopSignals()
+        with (
+            self._stop as stop,
+            RunMark(self._run_dir) if is_main else nullcontext(),
+            StepBar(schedule.steps, schedule.max_minutes, self.step, self.seconds, is_main) as bar,
+        ):
             while True:
                 now = time.monotonic()
                 self.seconds, since_save, is_stopped = self._processes.highest(
                     (now - start, now - last_save, float(bool(stop.received))), self._parameters[0].device
                 )
-                progress = self._schedule.progress(self.step, self.seconds)
+                progress = schedule.progress(self.step, self.seconds)
                 is_over = progress >= 1
                 if is_over or is_stopped or self._is_checkpoint_due(since_save):
                     self._save(self.seconds)
-                    if self._processes.is_main:
+                    if is_main:
                         on_checkpoint()
                     last_save = time.monotonic()
                 if is_over:
@@ -181,12 +194,15 @@ class Trainer:
                     reason = stop.received or "another process's signal"
                     log.warning("%s: stopped, --resume latest goes on", reason)
                     raise Cancelled(f"{reason} at step {self.step}; its checkpoint is saved")
-                self._take_step(losses_of_next_batch, self._schedule.rate(self.step, progress))
-                if self.step % self._schedule.log_every == 0:
-                    if self._processes.is_main:
-                        self.curve.add(self.step, self.seconds, _means(self._recent))
+                self._take_step(losses_of_next_batch, schedule.rate(self.step, progress))
+                bar.show(self.step, self.seconds, self._recent[-1]["total"])
+                if self.step % schedule.log_every == 0:
+                    if is_main:
+                        means = _means(self._recent)
+                        self.curve.add(self.step, self.seconds, means)
+                        bar.note(self.step, self.seconds, means["total"])
                     self._recent = []
-                if after_step is not None and self._processes.is_main:
+                if after_step is not None and is_main:
                     after_step()
 
     def _is_checkpoint_due(self, seconds_since: float) -> bool:

@@ -16,11 +16,13 @@ class TrainerEntry:
         recipe_class: a dataclass with `run_dir` and `data_dir`.
         train: runs a recipe; `resume=True` goes on from its newest checkpoint, if there is one.
         chance: of its measures, what guessing gives.
+        best_by: the measure on held-out people whose lowest value is the best.
     """
 
     recipe_class: type[Any]
     train: Callable[..., object]
     chance: Mapping[str, float] = field(default_factory=dict)
+    best_by: str = "total"
 
 
 def find_trainer(name: str) -> TrainerEntry:
@@ -41,6 +43,7 @@ def find_trainer(name: str) -> TrainerEntry:
     if name == "train-unet":
         from latentsync_core.training.train_unet import train_unet
         from latentsync_core.training.unet_recipe import UNetRecipe
+        from latentsync_core.training.unet_validation import HOLE_ERROR
 
-        return TrainerEntry(UNetRecipe, train_unet)
+        return TrainerEntry(UNetRecipe, train_unet, best_by=HOLE_ERROR)
     raise BadOption(f"trainer {name!r} is not one of train-vae, train-syncnet, train-unet")

@@ -5,11 +5,36 @@ from pathlib import Path
 from typing import Any
 
 from latentsync_core.errors import BadOption
-from latentsync_core.training.decoded_losses import LossRecipe
+from latentsync_core.training.decoded_losses import DECODED_LOSSES, STAND_IN, LossRecipe
+from latentsync_core.training.face_clips import VIDEO_FPS
 from latentsync_core.training.trainer import Schedule
 
 RESOLUTION = 256  # of the aligned crops, pixels
+OFFICIAL_MASK = "official"  # in place of a path: that of the published models
 CHOICES = {"precision": ("bf16", "fp16", "fp32"), "device": ("auto", "cpu", "cuda")}
+
+
+HELD_OUT_FRAMES = 100  # of each held-out clip are looked at, the first ones
+
+
+@dataclass(frozen=True)
+class ValidationRecipe:
+    """What is measured on the people of split `val`, by the averaged weights; see `unet_validation`."""
+
+    steps: int = 0  # between two validations, one more at the end; 0 = never
+    windows: int = 32  # judged by their one-step estimate
+    generated: int = 0  # windows that are generated from noise, for their movement and the judges
+    judges: dict[str, Any] = field(default_factory=dict)  # by name, folders of SyncNets; they teach nothing
+    sample_clips: int = 2  # of which sample videos are generated; 0 = none
+    sample_seconds: float = 2.0
+    denoising_steps: int = 20  # of what is generated
+    guidance: float = 1.5
+
+    def __post_init__(self) -> None:
+        if self.judges and not self.generated:
+            raise BadOption("validation.judges look at generated windows: validation.generated says of how many")
+        if not 0 < self.sample_seconds * VIDEO_FPS <= HELD_OUT_FRAMES:
+            raise BadOption(f"validation.sample_seconds must be in 0..{HELD_OUT_FRAMES / VIDEO_FPS:g}")
 
 
 @dataclass(frozen=True)
@@ -20,11 +45,12 @@ class UNetRecipe:
     run_dir: Path
     vae_dir: Path
     audio_encoder_dir: Path
-    mask_path: Path
+    mask_path: Path  # a picture, white = kept; or official
     cache_dir: Path
     model: dict[str, Any]  # the U-Net's configuration
     scheduler: dict[str, Any]  # the DDIM scheduler's configuration
     losses: LossRecipe = field(default_factory=LossRecipe)
+    validation: ValidationRecipe = field(default_factory=ValidationRecipe)
     init_from: str = ""  # weights of the stage before: its unet.pt, or a bundle's unet/model.safetensors
     trainable: tuple[str, ...] = ("",)  # name parts of the parameters that learn; "" is all
     residual_reference: bool = True  # the network predicts the change against the reference latents
@@ -72,6 +98,17 @@ class UNetRecipe:
             raise BadOption(
                 f"losses.{consecutive[0]} needs consecutive frames: frame_stride 1, not {self.frame_stride}"
             )
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """By key, the files and folders that must be there before a run starts, its clips aside."""
+        named = {name: getattr(self, name) for name in ("vae_dir", "audio_encoder_dir", "mask_path")}
+        named |= {name: getattr(self, name) for name in ("init_from", "init_discriminator_from")}
+        for name in self.losses.decoded:
+            key = DECODED_LOSSES[name].path_key
+            named[f"losses.{key}"] = getattr(self.losses, key)
+        named |= {f"validation.judges.{name}": folder for name, folder in self.validation.judges.items()}
+        return {key: Path(path) for key, path in named.items() if str(path) not in ("", STAND_IN, OFFICIAL_MASK)}
 
     def schedule(self) -> Schedule:
         """The part that the trainer needs."""

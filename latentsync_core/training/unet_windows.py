@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from latentsync_core.audio.audio_encoder import AudioEncoder
 from latentsync_core.audio.audio_windows import cut_audio_windows
 from latentsync_core.audio.mel import cut_mel_window, syncnet_mel
 from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN, MelAudioEncoder
-from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
-from latentsync_core.training.face_clips import SAMPLE_RATE, VIDEO_FPS, FaceClip, clip_weights, read_face_clips
+from latentsync_core.diffusion.latents import Autoencoder
+from latentsync_core.errors import BadOption
+from latentsync_core.training.face_clips import SAMPLE_RATE, VIDEO_FPS, FaceClip, clip_weights
 from latentsync_core.training.latent_cache import LatentClip, audio_states, cache_latents
 from latentsync_core.training.lip_shape import fit_lip_shape
 from latentsync_core.training.unet_recipe import UNetRecipe
@@ -90,16 +92,7 @@ class WindowSampler:
             windows = self._with_true_shape(windows, clip, chosen, generator)
         if generator.random() < self.recipe.audio_dropout:
             windows = torch.zeros_like(windows)
-        target, masked, reference = (
-            rearrange(torch.from_numpy(array).float(), "f c h w -> c f h w")
-            for array in (clip.latents[chosen], clip.masked[chosen], clip.references[chosen])
-        )
-        if self.mels is None:
-            return target, masked, reference, windows
-        pictures = rearrange(torch.from_numpy(clip.pictures(chosen)).float() / 127.5 - 1, "f h w c -> c f h w")
-        mel = cut_mel_window(self.mels[clip.clip.folder.name], int(clip.frames[start]), length)
-        assert mel is not None  # whole_mel reaches past the last picture
-        return target, masked, reference, windows, pictures, mel[None]
+        return cut_window(clip, chosen, windows, None if self.mels is None else self.mels[clip.clip.folder.name])
 
     def _with_true_shape(
         self, windows: Tensor, clip: LatentClip, chosen: NDArray[np.int64], generator: np.random.Generator
@@ -115,10 +108,38 @@ class WindowSampler:
         return torch.cat([windows[..., : -shape.shape[1]], SHAPE_GAIN * states], dim=-1)
 
 
-def build_sampler(recipe: UNetRecipe, vae: SpaceToDepthAutoencoder, mask: Tensor) -> WindowSampler:
-    """Cache the latents of all variants and the audio windows of all clips."""
-    clips = read_face_clips(recipe.data_dir, "train")
-    encoder = MelAudioEncoder.from_pretrained(recipe.audio_encoder_dir).eval()
+def cut_window(
+    clip: LatentClip, chosen: NDArray[np.int64], audio: Tensor, mel: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    """The parts of a window's `Batch`, without the batch's axis.
+
+    Args:
+        chosen: (F,) positions among the clip's cached frames, consecutive.
+        audio: (F, S, D) tokens.
+        mel: (80, T) of the whole clip; None = neither pictures nor mel.
+    """
+    target, masked, reference = (
+        rearrange(torch.from_numpy(array).float(), "f c h w -> c f h w")
+        for array in (clip.latents[chosen], clip.masked[chosen], clip.references[chosen])
+    )
+    if mel is None:
+        return target, masked, reference, audio
+    pictures = rearrange(torch.from_numpy(clip.pictures(chosen)).float() / 127.5 - 1, "f h w c -> c f h w")
+    mel_window = cut_mel_window(mel, int(clip.frames[chosen[0]]), len(chosen))
+    assert mel_window is not None  # whole_mel reaches past the last picture
+    return target, masked, reference, audio, pictures, mel_window[None]
+
+
+def build_sampler(
+    recipe: UNetRecipe, clips: list[FaceClip], vae: Autoencoder, mask: Tensor, encoder: AudioEncoder
+) -> WindowSampler:
+    """Cache the latents of all variants and the audio windows of all clips.
+
+    Raises:
+        BadOption: if the true lip shape is to be heard, but the states of the audio encoder have no place for it.
+    """
+    if recipe.true_shape_share and not isinstance(encoder, MelAudioEncoder):
+        raise BadOption("true_shape_share is for a MelAudioEncoder, whose states end in the shape of the lips")
     latents: list[LatentClip] = []
     for variant in range(recipe.variants):
         latents += cache_latents(
@@ -134,13 +155,16 @@ def build_sampler(recipe: UNetRecipe, vae: SpaceToDepthAutoencoder, mask: Tensor
         log.info("cached variant %d: %d clips", variant, len(clips))
     audio = {
         clip.folder.name: [
-            cut_audio_windows(audio_states(encoder, clip, variant), clip.num_frames, recipe.context_frames).half()
+            cut_audio_windows(audio_states(encoder, clip, variant), clip.num_frames, recipe.context_frames).half().cpu()
             for variant in range(3)
         ]
         for clip in clips
     }
-    basis = fit_lip_shape([clip.mesh for clip in clips], encoder.config["num_shape_components"] - 1)
-    shapes = {clip.folder.name: basis.project(clip.mesh) for clip in clips}
+    shapes: dict[str, NDArray[np.float32]] = {}
+    if recipe.true_shape_share:
+        assert isinstance(encoder, MelAudioEncoder)
+        basis = fit_lip_shape([clip.mesh for clip in clips], encoder.config["num_shape_components"] - 1)
+        shapes = {clip.folder.name: basis.project(clip.mesh) for clip in clips}
     mels = {clip.folder.name: whole_mel(clip) for clip in clips} if recipe.losses.decoded else None
     return WindowSampler(latents, audio, shapes, recipe, mels)
 

@@ -25,7 +25,12 @@ _BADGES: dict[RunState, str] = {
     RunState.STOPPED: "queued",
     RunState.ENDED: "cancelled",
 }
-_MEASURE_WORDS = {"total": "Loss", "waiting_seconds": "Waiting for data, seconds per batch"}
+_MEASURE_WORDS = {
+    "total": "Loss",
+    "waiting_seconds": "Waiting for data, seconds per batch",
+    "hole_error": "Error of the mouth's latents",
+    "movement_error": "Error of the mouth's movement, grey levels",
+}
 _SHARES = ("accuracy",)
 MAIN_MEASURES = ("total", "training_loss", "column 3")  # of which a curve has one: what is minimised
 

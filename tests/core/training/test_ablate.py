@@ -1,5 +1,6 @@
 """Studies: each variant is trained once, resumed if it was begun, and compared with the others."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,15 @@ import yaml
 from latentsync_core.cli import main
 from latentsync_core.errors import BadOption
 from latentsync_core.training.ablate import ablate, table
+from latentsync_core.training.autoencoders import load_autoencoder
+from latentsync_core.training.decoded_losses import STAND_IN, LossRecipe
 from latentsync_core.training.run_state import RunMark, RunState, read_state
 from latentsync_core.training.runs import read_curve, read_run
 from latentsync_core.training.study import build_variants, read_study
 from latentsync_core.training.syncnet_recipe import build_syncnet
+from latentsync_core.training.train_unet import build_unet, refuse_misfit
 from tests.conftest import REPOSITORY
+from tests.core.training.small_unet_run import write_recipe
 from tests.core.training.talking_clips import save_talking_clips
 
 PEOPLE = {"ann": "train", "ben": "train", "cyd": "val"}
@@ -22,7 +27,8 @@ MODEL = {
     "visual_encoder": {**ENCODER, "downsample_factors": [[2, 4], [4, 4], [2, 2]]},
     "audio_encoder": {**ENCODER, "downsample_factors": [[4, 4], [4, 2], [5, 2]]},
 }
-STUDIES = sorted((REPOSITORY / "latentsync_core" / "training" / "studies").glob("*.yaml"))
+STUDIES = REPOSITORY / "latentsync_core" / "training" / "studies"
+SYNCNET_STUDIES, UNET_STUDIES = (sorted(STUDIES.glob(f"{name}_*.yaml")) for name in ("syncnet", "unet"))
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -123,7 +129,7 @@ def test_a_variant_that_cannot_be_trained_is_named(tmp_path):
         ablate(study, tmp_path / "out")
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SYNCNET_STUDIES, ids=lambda path: path.stem)
 def test_the_networks_of_the_papers_studies_fit_their_inputs(path):
     study = read_study(path)
     variants = build_variants(path, study, Path("out"), ["steps=200"])
@@ -137,7 +143,51 @@ def test_the_networks_of_the_papers_studies_fit_their_inputs(path):
             build_syncnet(variant.recipe, picture)
 
 
+@pytest.mark.parametrize("path", UNET_STUDIES, ids=lambda path: path.stem)
+def test_a_study_of_the_unet_starts_from_the_mini_bundle_and_changes_losses_only(path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    study = read_study(path)
+    variants = build_variants(path, study, Path("out"), [])
+    alike = [replace(each.recipe, run_dir=Path(), losses=LossRecipe(sync=0, lpips=0, trepa=0)) for each in variants]
+    assert len(set(map(repr, alike))) == 1
+    assert len({variant.recipe.losses for variant in variants}) == len(variants) >= 2
+    recipe = variants[0].recipe
+    unet = build_unet(recipe)
+    trained = {name for name, parameter in unet.named_parameters() if parameter.requires_grad}
+    assert trained == {name for name, _ in unet.named_parameters() if "motion_modules" in name or "attentions" in name}
+    refuse_misfit(recipe, load_autoencoder(recipe.vae_dir, torch.device("cpu")), width=200)
+
+
+def test_a_variants_networks_are_missed_before_anything_is_trained(tmp_path):
+    base = write_recipe(tmp_path, steps=1)
+    judges = {"validation.generated": 1, "validation.judges": {"third": str(tmp_path / "third")}}
+    pixel = {"losses.sync": 0.05, "losses.syncnet_dir": str(tmp_path / "pixel")}
+    study = {"title": "Sync", "trainer": "train-unet", "base": base.name, "source": "", "finding": "",
+             "variants": {"none": {}, "pixel": pixel, "judged": judges}}  # fmt: skip
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    with pytest.raises(BadOption) as caught:
+        ablate(tmp_path / "study.yaml", tmp_path / "out")
+    assert f"variant 'pixel': losses.syncnet_dir is {tmp_path / 'pixel'}, which does not exist" in str(caught.value)
+    assert f"variant 'judged': validation.judges.third is {tmp_path / 'third'}, which" in str(caught.value)
+    assert "'none'" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_study_of_the_unet_compares_what_held_out_people_say(tmp_path):
+    validation = {"steps": 1, "windows": 2, "generated": 1, "sample_clips": 0, "denoising_steps": 1}
+    base = write_recipe(tmp_path, ("cyd",), steps=2, validation=validation)
+    study = {"title": "TREPA", "trainer": "train-unet", "base": base.name, "source": "ablation", "finding": "On.",
+             "variants": {"off": {}, "on": {"losses.trepa": 10, "losses.videomae_dir": STAND_IN}}}  # fmt: skip
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    ablate(tmp_path / "study.yaml", tmp_path / "out")
+    head, _, off, on = (tmp_path / "out" / "study.md").read_text().splitlines()[4:8]
+    assert "| held-out hole_error, end | held-out movement_error, end | held-out trepa, end |" in head
+    assert off.startswith("| off | finished | 2 |")
+    best = min(row["hole_error"] for row in read_curve(tmp_path / "out" / "on" / "validation.csv"))
+    assert on.split(" | ")[7] == f"{best:.4f}"
+
+
 def test_there_is_a_study_for_every_figure():
-    assert sorted(read_study(path).source for path in STUDIES) == sorted(
+    assert sorted(read_study(path).source for path in SYNCNET_STUDIES) == sorted(
         f"arXiv:2412.09262, figure {number}" for number in range(7, 13)
     )

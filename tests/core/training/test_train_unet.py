@@ -1,28 +1,23 @@
 """The U-Net's training: what learns, where it starts, exact resume."""
 
-import json
-
 import pytest
 import torch
-import yaml
 from diffusers import DDIMScheduler
 
-from latentsync_core.audio.mel_audio_encoder import MelAudioEncoder
 from latentsync_core.errors import BadCheckpoint
-from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
 from latentsync_core.training.decoded_losses import STAND_IN
 from latentsync_core.training.recipe import read_recipe
 from latentsync_core.training.reconstruction import loss_weights
+from latentsync_core.training.runs import read_curve
 from latentsync_core.training.train_unet import build_unet, load_stage, train_unet
 from latentsync_core.training.unet_losses import UNetLosses
 from latentsync_core.training.unet_recipe import UNetRecipe
 from latentsync_core.training.unet_windows import WindowSampler
-from tests.conftest import REPOSITORY
 from tests.core.training.killed_run import run_unbroken_and_killed
-from tests.core.training.small_clips import save_small_clips
-from tests.core.training.small_unet import LATENTS_ONLY, MODEL, SCHEDULER, half_mask, recipe, some_batch
+from tests.core.training.small_unet import MODEL, SCHEDULER, half_mask, recipe, some_batch
+from tests.core.training.small_unet_run import write_recipe
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -58,46 +53,19 @@ def test_a_stage_that_does_not_fit_is_refused_by_key(tmp_path):
         load_stage(UNet3DConditionModel(UNetConfig.from_dict(MODEL)), tmp_path / "stage1.pt")
 
 
-def write_recipe(folder, **changes):
-    """A recipe with all that it names: clips of 256 px, an autoencoder, an audio encoder."""
-    torch.manual_seed(0)
-    save_small_clips(folder / "faces", {"ann": 1, "ben": 1}, frames=9)
-    vae = SpaceToDepthAutoencoder(latent_channels=4, widths=(8, 8, 8), blocks=(0, 0, 0), scaling_factor=0.5)
-    vae.save_pretrained(folder / "vae")
-    MelAudioEncoder(channels=4, dilations=(1,), num_shape_components=4).save_pretrained(folder / "audio")
-    values = {
-        "data_dir": str(folder / "faces"),
-        "run_dir": str(folder / "run"),
-        "vae_dir": str(folder / "vae"),
-        "audio_encoder_dir": str(folder / "audio"),
-        "mask_path": str(REPOSITORY / "models" / "mini" / "mask.png"),
-        "cache_dir": str(folder / "cache"),
-        "model": {**MODEL, "use_motion_module": True, "motion_module_resolutions": (2,)},
-        "scheduler": SCHEDULER,
-        "losses": LATENTS_ONLY,
-        "frame_stride": 1,
-        "window_frames": 4,
-        "variants": 1,
-        "batch_size": 2,
-        "max_minutes": float("inf"),
-        "warmup_steps": 3,
-        "checkpoint_minutes": 1e9,
-        **changes,
-    }
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(json.loads(json.dumps(values))))
-    return path
-
-
 @pytest.mark.timeout(200)
 def test_a_killed_run_ends_bit_for_bit_where_an_unbroken_one_does(tmp_path):
     changes = {"true_shape_share": 0.5, "adversarial_weight": 1.0, "adversarial_start": 2}
     losses = {"sync": 0, "lpips": 0, "trepa": 10, "videomae_dir": STAND_IN}
-    path = write_recipe(tmp_path, steps=7, losses=losses, **changes)
+    validation = {"steps": 2, "windows": 3, "generated": 1, "sample_seconds": 0.2, "denoising_steps": 1}
+    path = write_recipe(tmp_path, ("cyd",), steps=7, losses=losses, validation=validation, **changes)
     runs = run_unbroken_and_killed("train-unet", path, steps=7, checkpoint_steps=3, killed_in_step=4)
     for name in ("unet.pt", "discriminator.pt"):
         weights = [torch.load(run / name, weights_only=True) for run in runs]
         assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0]), name
+    measured = [[{**row, "seconds": 0} for row in read_curve(run / "validation.csv")] for run in runs]
+    assert [row["step"] for row in measured[0]] == [2, 4, 6, 7]
+    assert measured[0] == measured[1]
 
 
 def test_half_precision_with_checkpointing_and_accumulation_leaves_a_plan_and_a_scale(tmp_path, monkeypatch):
