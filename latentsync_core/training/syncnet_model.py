@@ -25,7 +25,7 @@ from latentsync_core.models.wav2lip_syncnet import Wav2LipSyncNet
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "StableSyncNet": lambda config: StableSyncNet(SyncNetConfig.from_dict(config)),
-    "Wav2LipSyncNet": lambda config: Wav2LipSyncNet(config["num_frames"]),
+    "Wav2LipSyncNet": lambda config: Wav2LipSyncNet(config["num_frames"], config.get("resolution", 256)),
 }
 #: (channels, height, width) of what the network sees of one frame: the lower half, pixels or latents.
 PictureShape = tuple[int, int, int]

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from latentsync_core.errors import BadOption
 from latentsync_core.models.syncnet import StableSyncNet
+from latentsync_core.models.wav2lip_syncnet import EMBEDDING_DIMS
 from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.curves import Curve, TensorBoard, plot_curves
 from latentsync_core.training.devices import autocast, choose_device
@@ -34,7 +35,6 @@ from latentsync_core.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
-WAV2LIP_EMBEDDING_DIM = 1024
 VALIDATION_SEED = 0  # the same windows in every run, so that runs can be compared
 
 
@@ -175,7 +175,7 @@ def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
         windows, held_out = open_windows(recipe, device)
     torch.manual_seed(recipe.seed)
     network = build_syncnet(recipe, windows.picture).to(device)
-    facts = {"embedding_dim": _embedding_dim(network), "people": len({clip.clip.identity for clip in windows.clips})}
+    facts = {"embedding_dim": _embedding_dim(network, recipe), "people": len({clip.clip.identity for clip in windows.clips})}
     log.info("%.1f M parameters, %s", sum(parameter.numel() for parameter in network.parameters()) / 1e6, facts)
     if processes.is_main:
         describe_run(recipe, "train-syncnet")
@@ -202,7 +202,7 @@ def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
         trainer.run(next_losses, run.note_checkpoint, validate_sometimes)
 
 
-def _embedding_dim(network: nn.Module) -> int:
+def _embedding_dim(network: nn.Module, recipe: SyncNetRecipe) -> int:
     if isinstance(network, StableSyncNet):
         return network.config.visual_encoder.block_out_channels[-1]
-    return WAV2LIP_EMBEDDING_DIM
+    return EMBEDDING_DIMS[recipe.resolution]

@@ -151,8 +151,8 @@ class Trainer:
         """Train to the end of the schedule.
 
         Args:
-            losses_of_next_batch: the losses by name, scalars, of batch number `batch`; "minimised" is, or
-                "total" without it.
+            losses_of_next_batch: the losses by name, scalars, of batch number `batch`; "total" is what is
+                minimised, unless there is one named "minimised".
             on_checkpoint: called by the main process after every checkpoint, the last one included.
             after_step: called by the main process after every step, before the checkpoint that may follow it.
 
