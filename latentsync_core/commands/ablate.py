@@ -24,7 +24,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "study-report",
         help="put several studies on one page",
-        description="Writes PAGE.md with table, chart and finding of each study, and its charts into a folder beside it.",
+        description="Writes PAGE.md with table, chart and finding of each study; the charts into a folder beside it.",
     )
     parser.add_argument("page", metavar="PAGE.md", type=Path)
     parser.add_argument("studies", metavar="STUDY_DIR", nargs="+", type=Path, help="an OUT_DIR of `ablate`")

@@ -133,7 +133,8 @@ def write_aligned(
 
 def _crop(frames: Frames, maps: NDArray[np.float64], resolution: int) -> NDArray[np.uint8]:
     size = (resolution, resolution)
-    return np.stack([sample_affine(frame, map_, size, border=OUTSIDE) for frame, map_ in zip(frames, maps, strict=True)])
+    pairs = zip(frames, maps, strict=True)
+    return np.stack([sample_affine(frame, matrix, size, border=OUTSIDE) for frame, matrix in pairs])
 
 
 def _upright_maps(meshes: NDArray[np.float32], resolution: int) -> NDArray[np.float64]:
@@ -145,7 +146,7 @@ def _upright_maps(meshes: NDArray[np.float32], resolution: int) -> NDArray[np.fl
 
 
 def _box_maps(meshes: NDArray[np.float32], resolution: int) -> NDArray[np.float64]:
-    """What brings each face's bounding box to the crop, (F, 2, 3): neither upright nor of one proportion, as Wav2Lip's."""
+    """What brings each face's bounding box to the crop, (F, 2, 3): not upright, nor of one proportion; as Wav2Lip's."""
     corners = np.stack([meshes.min(axis=1), meshes.max(axis=1)], axis=1).astype(np.float64)  # (F, 2, 2)
     corners = gaussian_filter1d(corners, ANCHOR_SMOOTHING, axis=0, mode="nearest")
     sizes = corners[:, 1] - corners[:, 0]

@@ -175,7 +175,8 @@ def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
         windows, held_out = open_windows(recipe, device)
     torch.manual_seed(recipe.seed)
     network = build_syncnet(recipe, windows.picture).to(device)
-    facts = {"embedding_dim": _embedding_dim(network, recipe), "people": len({clip.clip.identity for clip in windows.clips})}
+    people = {clip.clip.identity for clip in windows.clips}
+    facts = {"embedding_dim": _embedding_dim(network, recipe), "people": len(people)}
     log.info("%.1f M parameters, %s", sum(parameter.numel() for parameter in network.parameters()) / 1e6, facts)
     if processes.is_main:
         describe_run(recipe, "train-syncnet")
