@@ -5,6 +5,7 @@
 
 Prints a table: windows a second for the U-Net and SyncNet, from the cache and made on the way, and the share of a run's
 time that waits for them. Without --faces on made-up clips. With --raw the seconds of `prepare` with 1 and 2 processes.
+The autoencoder is that of models/mini with random weights: they take the same time.
 """
 
 import argparse
@@ -22,12 +23,14 @@ from latentsync_core.data_preparation.options import PrepareOptions
 from latentsync_core.data_preparation.prepare import prepare_videos
 from latentsync_core.face.mask import load_mask
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
+from latentsync_core.training.face_clips import read_face_clips
+from latentsync_core.training.latent_cache import cache_latents
 from latentsync_core.training.recipe import read_recipe
 from latentsync_core.training.runs import read_run
 from latentsync_core.training.syncnet_recipe import SyncNetRecipe
 from latentsync_core.training.train_syncnet import SyncNetLosses, open_windows, train_syncnet
 from latentsync_core.training.unet_recipe import UNetRecipe
-from latentsync_core.training.unet_windows import build_sampler
+from latentsync_core.training.unet_windows import WindowSampler
 
 REPOSITORY = Path(__file__).parents[1]
 RECIPES = REPOSITORY / "latentsync_core" / "training" / "recipes"
@@ -55,17 +58,22 @@ def main() -> None:
 
 def measure_unet(faces: Path, folder: Path, run: Path | None) -> list[str]:
     """Windows of the second stage's recipe: from the cache, and with all their frames encoded."""
-    overrides = {"data_dir": faces, "cache_dir": folder / "latents", "vae_dir": MINI / "vae", "variants": 1}
-    overrides |= {"audio_encoder_dir": MINI / "audio_encoder", "mask_path": MINI / "mask.png"}
+    overrides = {"data_dir": faces, "cache_dir": folder / "latents", "true_shape_share": 0}
     recipe = read_recipe(RECIPES / "mini_unet_stage2.yaml", UNetRecipe, _settings(overrides))
-    vae = SpaceToDepthAutoencoder.from_pretrained(MINI / "vae").eval().to(memory_format=torch.channels_last)
+    vae = SpaceToDepthAutoencoder.from_config(SpaceToDepthAutoencoder.load_config(MINI / "vae")).eval()
+    vae = vae.to(memory_format=torch.channels_last)
+    vae.save_pretrained(folder / "vae")
     mask = torch.from_numpy(load_mask(MINI / "mask.png", SIDE))
-    first = _seconds(lambda: build_sampler(recipe, vae, mask))
-    again = _seconds(lambda: build_sampler(recipe, vae, mask))  # what is not the cache's: audio and lip shapes
-    sampler = build_sampler(recipe, vae, mask)
+    clips = read_face_clips(faces, "train")
+    options = (0, recipe.frame_stride, recipe.frames_per_clip, recipe.window_frames > 1)
+    began = time.perf_counter()
+    latents = cache_latents(clips, folder / "latents", vae, mask, *options)
+    encoding = time.perf_counter() - began
+    silence = {clip.folder.name: [torch.zeros(clip.num_frames, 1, 200).half()] for clip in clips}
+    sampler = WindowSampler(latents, silence, {}, recipe)
     frames = sum(len(clip.frames) for clip in sampler.clips)
     batch = _seconds(lambda: [sampler.batch(number) for number in range(UNET_BATCHES)]) / UNET_BATCHES
-    encoded = (first - again) / frames * recipe.window_frames
+    encoded = encoding / frames * recipe.window_frames
     what = f"U-Net, windows of {recipe.window_frames} frames a second"
     lines = [
         f"| {what}, latents cached | {recipe.batch_size / batch:.0f} |",
@@ -81,7 +89,7 @@ def measure_syncnet(faces: Path, folder: Path) -> list[str]:
     common |= {"steps": SYNCNET_STEPS, "log_every": 1, "warmup_steps": 1, "validate_every": 10**9}
     lines = []
     for name in ("mini_syncnet", "mini_syncnet_latent"):
-        overrides = common if name == "mini_syncnet" else {**common, "vae_dir": MINI / "vae"}
+        overrides = common if name == "mini_syncnet" else {**common, "vae_dir": folder / "vae"}
         recipe = read_recipe(RECIPES / f"{name}.yaml", SyncNetRecipe, _settings(overrides))
         first = _seconds(lambda recipe=recipe: open_windows(recipe, torch.device("cpu")))  # type: ignore[misc]
         windows, held_out = open_windows(recipe, torch.device("cpu"))

@@ -76,10 +76,15 @@ def test_what_contradicts_itself_is_refused_by_name(tmp_path):
         recipe(tmp_path, precision="fp8")
 
 
-def test_wav2lips_network_takes_its_five_frames_of_256_px_and_no_others(tmp_path):
+def test_wav2lips_networks_take_their_five_frames_of_256_or_96_px_and_no_others(tmp_path):
     assert isinstance(build_syncnet(recipe(tmp_path, architecture="wav2lip", model={}), (3, 128, 256)), Wav2LipSyncNet)
     with pytest.raises(BadOption, match="16 frames"):
         build_syncnet(recipe(tmp_path, architecture="wav2lip", model={}, num_frames=16), (3, 128, 256))
+    small = recipe(tmp_path, architecture="wav2lip", model={}, resolution=96)
+    vision, audio = build_syncnet(small, (3, 48, 96)).eval()(torch.zeros(2, 15, 48, 96), torch.zeros(2, 1, 80, 16))
+    assert vision.shape == audio.shape == (2, 512)
+    with pytest.raises(BadOption, match="256 or 96 px, not of 128"):
+        recipe(tmp_path, architecture="wav2lip", model={}, resolution=128)
     with pytest.raises(BadOption, match="wav2lip is fixed"):
         recipe(tmp_path, architecture="wav2lip")
 
