@@ -35,7 +35,7 @@ def write_report(studies: list[Path], page: Path) -> None:
         if not (study / TABLE).is_file():
             raise BadOption(f"{study}: no {TABLE}; it is the OUT_DIR of `ablate` that is wanted")
     charts = page.with_suffix("")
-    parts = ["# The SyncNet studies repeated\n", _machines(studies)]
+    parts = ["# The studies of the paper, repeated\n", _machines(studies)]
     for study, name in zip(studies, names, strict=True):
         text = (study / TABLE).read_text(encoding="utf-8")
         chart = charts / f"{name}.png"
