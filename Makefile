@@ -46,10 +46,11 @@ types: setup-dev
 format: setup-dev  ## let ruff order imports and mend what it can
 	$(PYTHON) -m ruff check --fix .
 
-bench: setup-dev  ## measure memory, window joins and cancel times on the sample
+bench: setup-dev  ## measure memory, window joins and cancel times on the sample, and how fast training gets its data
 	$(PYTHON) -m benchmarks.streaming_memory samples/sample.mp4 samples/sample.wav
 	$(PYTHON) -m benchmarks.window_joins samples/sample.mp4 samples/sample.wav
 	$(PYTHON) -m benchmarks.cancel_times
+	$(PYTHON) -m benchmarks.data_loading
 
 lock: setup-dev  ## write constraints.txt from what .venv holds
 	scripts/lock.sh

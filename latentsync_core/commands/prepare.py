@@ -35,8 +35,15 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--syncnet", type=Path, metavar="PATH", help="StableSyncNet that measures the sound's offset")
     parser.add_argument(
         "--offsets",
-        choices=["correct", "report"],
-        help="shift the sound to offset 0 and drop what is more than 6 frames off (default with --syncnet), or report",
+        choices=["correct", "before", "report"],
+        help="shift the sound to offset 0 and drop what is more than 6 frames off (default with --syncnet), by what is "
+        "measured on aligned faces (correct) or on faces before they are (before); or report",
+    )
+    parser.add_argument(
+        "--alignment", choices=["affine", "box"], help="box: the face's bounding box, not aligned; for studies"
+    )
+    parser.add_argument(
+        "--disturb", type=int, metavar="N", help="move each training video's sound by up to N frames; for studies"
     )
     parser.add_argument("--min-confidence", type=float, metavar="C", help="drop clips of lower sync confidence")
     parser.add_argument("--hyperiqa", type=Path, metavar="WEIGHTS", help="measure quality by HyperIQA (needs pyiqa)")

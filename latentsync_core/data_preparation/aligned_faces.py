@@ -14,15 +14,17 @@ from scipy.ndimage import gaussian_filter1d
 
 from latentsync_core.data_preparation.dropped import Dropped
 from latentsync_core.data_preparation.face_mesh import MESH_POINTS
-from latentsync_core.face.alignment import crop_face, crop_matrix, fit_similarity
+from latentsync_core.face.alignment import OUTSIDE, crop_matrix, fit_similarity
 from latentsync_core.face.landmarks import MIN_FACE_HEIGHT, FaceLandmarks
 from latentsync_core.face.mediapipe_backend import FaceMesh, MediapipeBackend, anchors_of, describe
+from latentsync_core.face.sampling import compose_affine, resize_affine, sample_affine, shift_affine
 
 FACELESS_AT_MOST = 0.3  # share of frames; their anchors are taken from the nearest frame with a face
 SEVERAL_AT_MOST = 0.1  # share of frames with a second face: a detector's ghost is seen in a few frames only
 SECOND_FACE = 0.5  # of the tallest face's height; smaller ones are passers-by and pictures on the wall
 STILL_AT_MOST = 0.5  # share of frames; a source of 15 fps has 0.4
 ANCHOR_SMOOTHING = 1.0  # frames, standard deviation
+BOXED = "boxed.npy"
 
 Frames = Iterable[NDArray[np.uint8]]
 
@@ -97,7 +99,14 @@ def fault_of(measures: FaceMeasures) -> Dropped | None:
     return None
 
 
-def write_aligned(read: Callable[[], Frames], meshes: NDArray[np.float32], folder: Path, resolution: int) -> None:
+def write_aligned(
+    read: Callable[[], Frames],
+    meshes: NDArray[np.float32],
+    folder: Path,
+    resolution: int,
+    alignment: str = "affine",
+    with_boxes: bool = False,
+) -> None:
     """Write crops.npy (F, R, R, 3) uint8 and mesh.npy (F, 468, 2) float32 in pixels of the crop.
 
     Args:
@@ -105,22 +114,48 @@ def write_aligned(read: Callable[[], Frames], meshes: NDArray[np.float32], folde
         meshes: of `look_for_faces`; some may be NaN, not all.
         folder: where to write; it appears when it is complete.
         resolution: side R of the crops.
+        alignment: "affine" or "box".
+        with_boxes: write boxed.npy, too, what crops.npy is with "box".
     """
     meshes = _fill_gaps(meshes)
-    anchors = gaussian_filter1d(
-        np.stack([anchors_of(mesh.astype(np.float64)) for mesh in meshes]), ANCHOR_SMOOTHING, axis=0, mode="nearest"
-    )
-    fits = [fit_similarity(points) for points in anchors]
-    maps = np.stack([crop_matrix(fit, resolution) for fit in fits])
+    maps = (_upright_maps if alignment == "affine" else _box_maps)(meshes, resolution)
     aligned = np.einsum("fij,fpj->fpi", maps[:, :, :2], meshes) + maps[:, None, :, 2]
-    crops = np.stack([crop_face(frame, fit, resolution) for frame, fit in zip(read(), fits, strict=True)])
     partial = folder.with_name(f"{folder.name}.part")
     for stale in (partial, folder):
         shutil.rmtree(stale, ignore_errors=True)
     partial.mkdir(parents=True)
-    np.save(partial / "crops.npy", crops)
+    np.save(partial / "crops.npy", _crop(read(), maps, resolution))
     np.save(partial / "mesh.npy", aligned.astype(np.float32))
+    if with_boxes:
+        np.save(partial / BOXED, _crop(read(), _box_maps(meshes, resolution), resolution))
     partial.replace(folder)
+
+
+def _crop(frames: Frames, maps: NDArray[np.float64], resolution: int) -> NDArray[np.uint8]:
+    size = (resolution, resolution)
+    pairs = zip(frames, maps, strict=True)
+    return np.stack([sample_affine(frame, matrix, size, border=OUTSIDE) for frame, matrix in pairs])
+
+
+def _upright_maps(meshes: NDArray[np.float32], resolution: int) -> NDArray[np.float64]:
+    """The paper's affine transforms (F, 2, 3) from frame to crop pixels."""
+    anchors = gaussian_filter1d(
+        np.stack([anchors_of(mesh.astype(np.float64)) for mesh in meshes]), ANCHOR_SMOOTHING, axis=0, mode="nearest"
+    )
+    return np.stack([crop_matrix(fit_similarity(points), resolution) for points in anchors])
+
+
+def _box_maps(meshes: NDArray[np.float32], resolution: int) -> NDArray[np.float64]:
+    """What brings each face's bounding box to the crop, (F, 2, 3): not upright, nor of one proportion; as Wav2Lip's."""
+    corners = np.stack([meshes.min(axis=1), meshes.max(axis=1)], axis=1).astype(np.float64)  # (F, 2, 2)
+    corners = gaussian_filter1d(corners, ANCHOR_SMOOTHING, axis=0, mode="nearest")
+    sizes = corners[:, 1] - corners[:, 0]
+    return np.stack(
+        [
+            compose_affine(resize_affine(resolution / width, resolution / height), shift_affine(-x, -y))
+            for (x, y), (width, height) in zip(corners[:, 0], sizes, strict=True)
+        ]
+    )
 
 
 def _fill_gaps(meshes: NDArray[np.float32]) -> NDArray[np.float32]:

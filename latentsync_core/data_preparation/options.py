@@ -7,6 +7,7 @@ from typing import Literal
 from latentsync_core.errors import BadOption
 
 RESOLUTIONS = (256, 512)
+LARGEST_DISTURBANCE = 6  # frames; what is further off is dropped, not corrected
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,12 @@ class PrepareOptions:
         min_seconds: shortest segment; a shorter shot is dropped.
         max_seconds: longest segment; at least twice the shortest, so that any longer shot can be cut evenly.
         syncnet: StableSyncNet checkpoint (file or folder) that measures the offset; None = our own measure.
-        offsets: "correct" = shift the sound and drop what is too far off; "report" = measure only; None = correct with
-            a SyncNet, report without.
+        alignment: "affine" = faces upright by the paper's transform; "box" = the face's bounding box, for studies.
+        offsets: "correct" = shift the sound and drop what is too far off; "before" = the same by what is measured on
+            faces that are not aligned yet, for studies; "report" = measure only; None = correct with a SyncNet, report
+            without.
+        disturb: frames at most by which the sound of a video of split `train` is moved out of sync, for studies
+            (disturbance.py).
         min_confidence: clips whose sync confidence is lower are dropped; None = none. Its scale is the measure's.
         hyperiqa: weights of pyiqa's HyperIQA; None = our own sharpness measure.
         min_quality: clips of lower visual quality are dropped; None = the measure's own default.
@@ -34,7 +39,9 @@ class PrepareOptions:
     min_seconds: float = 5.0
     max_seconds: float = 10.0
     syncnet: Path | None = None
-    offsets: Literal["correct", "report"] | None = None
+    alignment: Literal["affine", "box"] = "affine"
+    offsets: Literal["correct", "before", "report"] | None = None
+    disturb: int = 0
     min_confidence: float | None = None
     hyperiqa: Path | None = None
     min_quality: float | None = None
@@ -51,10 +58,12 @@ class PrepareOptions:
             )
         if not 0 <= self.val_share < 1:
             raise BadOption(f"val_share must be in [0, 1), got {self.val_share}")
+        if not 0 <= self.disturb <= LARGEST_DISTURBANCE:
+            raise BadOption(f"disturb must be 0 to {LARGEST_DISTURBANCE} frames, got {self.disturb}")
         if self.workers < 1:
             raise BadOption(f"workers must be at least 1, got {self.workers}")
 
     @property
     def corrects_offsets(self) -> bool:
         """Whether sound is shifted and clips too far off are dropped."""
-        return self.offsets == "correct" or (self.offsets is None and self.syncnet is not None)
+        return self.offsets in ("correct", "before") or (self.offsets is None and self.syncnet is not None)

@@ -46,6 +46,7 @@ class ClipRow:
         sync_measure: what measured the offset and its confidence.
         sync_offset: frames, positive = the sound came later than the lips.
         sync_shift: frames by which the sound was brought forward.
+        sound_delay: frames by which `--disturb` had made it late.
         quality_measure: what measured the quality.
     """
 
@@ -74,6 +75,7 @@ class ClipRow:
     sync_offset: int | None = None
     sync_confidence: float | None = None
     sync_shift: int | None = None
+    sound_delay: int | None = None
     quality_measure: str = ""
     quality: float | None = None
 

@@ -17,8 +17,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from latentsync_core.data_preparation.aligned_faces import FaceMeasures, Frames, fault_of, look_for_faces, write_aligned
+from latentsync_core.data_preparation.aligned_faces import (
+    BOXED,
+    FaceMeasures,
+    Frames,
+    fault_of,
+    look_for_faces,
+    write_aligned,
+)
 from latentsync_core.data_preparation.broken_files import SourceVideo, check_source, probe_source
+from latentsync_core.data_preparation.disturbance import sound_delay
 from latentsync_core.data_preparation.dropped import Dropped, media_errors_drop
 from latentsync_core.data_preparation.options import PrepareOptions
 from latentsync_core.data_preparation.raw_videos import RawVideo
@@ -78,6 +86,11 @@ class _Run:
     sound_lead: float
     speech: NDArray[np.int16]
     key: str  # of the steps up to the segments
+    delay: int  # frames by which the sound is made to come late
+
+    def sound(self, first: int, count: int) -> NDArray[np.int16]:
+        """Give the sound (640 count,) of a stretch of frames."""
+        return cut_sound(self.speech, first - self.delay, count, self.sound_lead)
 
     def frames(self, first: int, stop: int) -> Callable[[], Frames]:
         """Give a way to read a stretch of frames as often as needed; a small one is decoded once and held."""
@@ -159,6 +172,7 @@ def _take_through(
             sound_lead=source.sound_lead,
             speech=np.load(speech_path, mmap_mode="r"),
             key=key,
+            delay=sound_delay(video, options.disturb),
         )
         rows = []
         for number, (first, stop) in enumerate(segments):
@@ -179,7 +193,10 @@ def _prepare_clip(run: _Run, row: ClipRow, first: int, stop: int) -> tuple[ClipR
     tallies: list[StepTally] = []
     step = ALIGN
     try:
-        key = chain_key(run.key, ALIGN, {"resolution": run.options.resolution, "first": first, "stop": stop})
+        choices = {"resolution": run.options.resolution, "first": first, "stop": stop}
+        if run.options.alignment != "affine":
+            choices["alignment"] = run.options.alignment
+        key = chain_key(run.key, ALIGN, choices)
         faces = _align(run, key, work, first, stop)
         row = replace(row, **{name: round(value, 3) for name, value in asdict(faces).items()})
         if fault := fault_of(faces):
@@ -192,7 +209,7 @@ def _prepare_clip(run: _Run, row: ClipRow, first: int, stop: int) -> tuple[ClipR
         if offset:
             row = replace(row, sync_offset=offset.frames, sync_confidence=round(offset.confidence, 4))
         shift = judge_offset(offset, corrects=run.options.corrects_offsets, min_confidence=run.options.min_confidence)
-        row = replace(row, sync_shift=shift)
+        row = replace(row, sync_shift=shift, sound_delay=run.delay)
         tallies.append(passed(SYNC))
 
         step = QUALITY
@@ -205,7 +222,9 @@ def _prepare_clip(run: _Run, row: ClipRow, first: int, stop: int) -> tuple[ClipR
         shutil.rmtree(work, ignore_errors=True)
         return _drop(row, step, dropped), [*tallies, stopped(step, dropped.reason)]
     row = replace(row, state="kept")
-    np.save(work / "pcm.npy", cut_sound(run.speech, first + shift, count, run.sound_lead))
+    (work / BOXED).unlink(missing_ok=True)
+    np.save(work / "pcm.part.npy", run.sound(first + shift, count))
+    (work / "pcm.part.npy").replace(work / "pcm.npy")  # never written in place: a folder may be copied with hard links
     meta = {**run.video.notes, **asdict(row)}
     write_atomically(work / "meta.json", json.dumps(meta))
     work.replace(final)
@@ -245,27 +264,37 @@ def _cut_all(shots: list[tuple[int, int]], options: PrepareOptions) -> tuple[lis
 def _align(run: _Run, key: str, work: Path, first: int, stop: int) -> FaceMeasures:
     name = f"{work.name}{FACES}"
     found = run.records.read(name, key)
-    if found is not None and (fault_of(FaceMeasures(**found)) or work.is_dir()):
+    needs_boxes = run.options.offsets == "before" and run.records.read(f"{work.name}.sync", _sync_key(run, key)) is None
+    is_there = (work / BOXED).is_file() if needs_boxes else work.is_dir()
+    if found is not None and (fault_of(FaceMeasures(**found)) or is_there):
         return FaceMeasures(**found)
     with media_errors_drop():
         frames = run.frames(first, stop)
         meshes, faces = look_for_faces(frames(), run.detector())
         if not fault_of(faces):
-            write_aligned(frames, meshes, work, run.options.resolution)
+            write_aligned(frames, meshes, work, run.options.resolution, run.options.alignment, needs_boxes)
     run.records.write(name, key, asdict(faces))
     return faces
 
 
 def _measure_offset(run: _Run, key: str, work: Path, first: int) -> SyncOffset | None:
     def measure() -> Found:
-        crops, mesh = np.load(work / "crops.npy", mmap_mode="r"), np.load(work / "mesh.npy")
-        pcm = cut_sound(run.speech, first, len(crops), run.sound_lead)
-        offset = run.meters.offset.measure_offset(AlignedClip(crops, mesh, pcm))
+        seen = BOXED if run.options.offsets == "before" else "crops.npy"
+        crops, mesh = np.load(work / seen, mmap_mode="r"), np.load(work / "mesh.npy")
+        offset = run.meters.offset.measure_offset(AlignedClip(crops, mesh, run.sound(first, len(crops))))
         return asdict(offset) if offset else {}
 
-    key = chain_key(key, SYNC, _weights_choice(run.options.syncnet))
-    found = run.records.run_once(f"{work.name}.sync", key, measure)
+    found = run.records.run_once(f"{work.name}.sync", _sync_key(run, key), measure)
     return SyncOffset(**found) if found else None
+
+
+def _sync_key(run: _Run, key: str) -> str:
+    choices = _weights_choice(run.options.syncnet)
+    if run.options.offsets == "before":
+        choices["faces"] = "boxes"
+    if run.delay:
+        choices["delay"] = str(run.delay)
+    return chain_key(key, SYNC, choices)
 
 
 def _measure_quality(run: _Run, key: str, work: Path) -> float:

@@ -21,12 +21,12 @@ _USUAL_PADDING = (0, 1, 0, 1)
 class ResnetBlock2D(nn.Module):
     """Norm, SiLU, convolution, twice, around a shortcut; then a stride convolution (official name kept)."""
 
-    def __init__(self, in_channels: int, out_channels: int, groups: int, stride: Stride) -> None:
+    def __init__(self, in_channels: int, out_channels: int, groups: int, stride: Stride, kernel: int = 3) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, in_channels, eps=NORM_EPS)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=kernel, padding=kernel // 2)
         self.norm2 = nn.GroupNorm(groups, out_channels, eps=NORM_EPS)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=kernel, padding=kernel // 2)
         self.conv_shortcut = (
             nn.Conv2d(in_channels, out_channels, kernel_size=1) if in_channels != out_channels else None
         )
@@ -71,21 +71,35 @@ class DownEncoder2D(nn.Module):
     def __init__(self, config: SyncEncoderConfig) -> None:
         super().__init__()
         widths = config.block_out_channels
-        self.conv_in = nn.Conv2d(config.in_channels, widths[0], kernel_size=3, padding=1)
+        self.motion_frames = config.motion_frames
+        if config.patch_size == (1, 1):
+            self.conv_in = nn.Conv2d(config.in_channels, widths[0], kernel_size=3, padding=1)
+        else:
+            self.conv_in = nn.Conv2d(config.in_channels, widths[0], config.patch_size, config.patch_size)
+        kernels = config.kernel_sizes or (3,) * len(widths)
         blocks: list[nn.Module] = []
         for index, out_width in enumerate(widths):
             in_width = widths[max(index - 1, 0)]
-            blocks.append(ResnetBlock2D(in_width, out_width, config.norm_num_groups, config.downsample_factors[index]))
+            stride = config.downsample_factors[index]
+            blocks.append(ResnetBlock2D(in_width, out_width, config.norm_num_groups, stride, kernels[index]))
             if config.attn_blocks[index]:
                 blocks.append(AttentionBlock2D(out_width, config.norm_num_groups))
         self.down_blocks = nn.ModuleList(blocks)
         self.norm_out = nn.GroupNorm(config.norm_num_groups, widths[-1], eps=NORM_EPS)
 
     def forward(self, signal: Tensor) -> Tensor:
+        if self.motion_frames:
+            signal = without_still(signal, self.motion_frames)
         hidden = self.conv_in(signal)
         for block in self.down_blocks:
             hidden = block(hidden)
         return functional.relu(self.norm_out(hidden)).flatten(1)
+
+
+def without_still(frames: Tensor, count: int) -> Tensor:
+    """Take the mean picture of a window of `count` frames, (B, count * C, H, W) frame-major, away from each of them."""
+    apart = rearrange(frames, "b (f c) h w -> b f c h w", f=count)
+    return rearrange(apart - apart.mean(1, keepdim=True), "b f c h w -> b (f c) h w")
 
 
 class StableSyncNet(nn.Module):

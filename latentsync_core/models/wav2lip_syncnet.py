@@ -1,4 +1,4 @@
-"""Wav2Lip's SyncNet (arXiv:2008.10010) as the architecture study of LatentSync compares it (figure 7).
+"""Wav2Lip's SyncNet (arXiv:2008.10010), as published for faces of 96 px and as LatentSync's study has it (figure 7).
 
 Plain convolutions with batch norm, five frames, 0.2 s of sound. Parameter names as in the public networks.
 """
@@ -38,6 +38,24 @@ _SOUND = (
     (1024, 3, (1, 1), 0),
     (1024, 1, (1, 1), 0),
 )
+#: Likewise for faces of 96 px, whose lower half is 48 x 96.
+_VISION_96 = (
+    (32, 7, (1, 1), 3),
+    (64, 5, (1, 2), 1),
+    *[(64, 3, (1, 1), 1)] * 2,
+    (128, 3, (2, 2), 1),
+    *[(128, 3, (1, 1), 1)] * 3,
+    (256, 3, (2, 2), 1),
+    *[(256, 3, (1, 1), 1)] * 2,
+    (512, 3, (2, 2), 1),
+    *[(512, 3, (1, 1), 1)] * 2,
+    (512, 3, (2, 2), 1),
+    (512, 3, (1, 1), 0),
+    (512, 1, (1, 1), 0),
+)
+_SOUND_96 = (*_SOUND[:12], (512, 3, (1, 1), 0), (512, 1, (1, 1), 0))
+_LAYERS = {256: (_VISION, _SOUND), 96: (_VISION_96, _SOUND_96)}
+EMBEDDING_DIMS = {256: 1024, 96: 512}  # by resolution of the whole face
 
 
 class ConvBlock(nn.Module):
@@ -68,22 +86,28 @@ class ConvBlock(nn.Module):
 
 
 class Wav2LipSyncNet(nn.Module):
-    """Two convolutional encoders with embeddings of length 1 and width 1024."""
+    """Two convolutional encoders with embeddings of length 1.
 
-    def __init__(self, num_frames: int = 5) -> None:
+    Args:
+        num_frames: of a window.
+        resolution: of the whole face, 256 or 96.
+    """
+
+    def __init__(self, num_frames: int = 5, resolution: int = 256) -> None:
         super().__init__()
-        self.visual_encoder = _encoder(3 * num_frames, _VISION, num_rectified=3)
-        self.audio_encoder = _encoder(1, _SOUND, num_rectified=2)
+        vision, sound = _LAYERS[resolution]
+        self.visual_encoder = _encoder(3 * num_frames, vision, num_rectified=3)
+        self.audio_encoder = _encoder(1, sound, num_rectified=2)
 
     def forward(self, frames: Tensor, mel: Tensor) -> tuple[Tensor, Tensor]:
         """Embed pictures and sound.
 
         Args:
-            frames: (B, F * 3, 128, 256) in [-1, 1], frame-major, the lower half of the aligned faces.
+            frames: (B, F * 3, 128, 256) in [-1, 1], frame-major, the lower half of the aligned faces; or (.., 48, 96).
             mel: (B, 1, 80, 16) in [-4, 4], see `latentsync_core.audio.mel`.
 
         Returns:
-            vision and audio embeddings, (B, 1024) each, of length 1.
+            vision and audio embeddings, (B, 1024) each, or (B, 512), of length 1.
         """
         vision = functional.normalize(self.visual_encoder(frames).flatten(1), dim=1)
         audio = functional.normalize(self.audio_encoder(mel).flatten(1), dim=1)

@@ -71,7 +71,7 @@ def compare(study: Study, variants: list[Variant], out_dir: Path) -> None:
     measures = measures_of(runs)
     if measures:
         chance = variants[0].trainer.chance
-        plot_curves(out_dir / CHART, curves, {name: chance.get(name) for name in measures})
+        plot_curves(out_dir / CHART, curves, {name: chance.get(name) for name in measures}, over_time=True)
     (out_dir / TABLE).write_text(table(study, runs, variants[0].trainer.best_by), encoding="utf-8")
 
 

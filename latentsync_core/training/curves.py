@@ -83,24 +83,28 @@ class Curve:
             return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def plot_curves(out: Path, curves: Mapping[str, Curve], levels: Mapping[str, float | None]) -> None:
+def plot_curves(
+    out: Path, curves: Mapping[str, Curve], levels: Mapping[str, float | None], *, over_time: bool = False
+) -> None:
     """Draw a PNG with a panel for every name of `levels`.
 
     Args:
         out: the picture.
         curves: by label; those without the name are left out of its panel.
         levels: names to draw, each with a height of interest (chance, say), which is drawn as a dotted line, or None.
+        over_time: draw over minutes of training instead of steps, for runs whose steps cost differently.
     """
     figure = Figure(figsize=(6 * len(levels), 4), layout="constrained")
     for number, (name, level) in enumerate(levels.items()):
         axes = figure.add_subplot(1, len(levels), number + 1)
         for label, curve in curves.items():
-            points = [(row["step"], row[name]) for row in curve.rows() if name in row]
+            rows = [row for row in curve.rows() if name in row]
+            points = [(row["seconds"] / 60 if over_time else row["step"], row[name]) for row in rows]
             if points:
                 axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 30 else None)
         if level is not None:
             axes.axhline(level, linestyle=":", color="grey", label="_chance")
-        axes.set(xlabel="step", ylabel=name)
+        axes.set(xlabel="minutes" if over_time else "step", ylabel=name)
         if axes.get_legend_handles_labels()[1]:
             axes.legend()
     figure.savefig(out, dpi=120)

@@ -2,6 +2,9 @@
 
 arXiv:2412.09262, section 3.3: one half of the windows is in sync, the other half hears another instant of the same
 clip. An item is a pure function of its index and the seed, so the position in the data is one number.
+
+Where a step costs much and data is little, `per_clip` windows of one clip can follow each other, all in sync: compared
+each with the others' sounds (losses/sync_loss.py), so many windows give their square of comparisons. That is ours.
 """
 
 import hashlib
@@ -19,10 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from latentsync_core.audio.mel import MAX_VALUE, MELS_PER_SECOND, RANGE_DB, VIDEO_FPS, mel_window_length, syncnet_mel
+from latentsync_core.audio.mel import MELS_PER_SECOND, VIDEO_FPS, mel_window_length, syncnet_mel
 from latentsync_core.diffusion.latents import Autoencoder, encode_to_latents
 from latentsync_core.errors import UnreadableMedia
 from latentsync_core.training.face_clips import FaceClip, clip_weights
+from latentsync_core.training.window_changes import change_mel, change_pictures
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +81,16 @@ class SyncItem(NamedTuple):
 
 
 class SyncWindows(Dataset[SyncItem]):
-    """Windows without end; even indices are in sync, odd ones are not.
+    """Windows without end; even indices are in sync, odd ones are not. With `per_clip` above 1 all are in sync.
 
     Args:
         clips: at least one with two windows.
         num_frames: of a window.
         seed: of everything that is drawn.
         min_shift: frames at least between a window and the instant of its wrong sound.
-        augment: mirror and recolour the window, and change the loudness; for pictures only.
+        augment: change pictures and sound (window_changes.py); latents stay as they are.
         generated_weight: of generated footage among real one.
+        per_clip: windows of one clip in a row, each `min_shift` frames at least from the others.
     """
 
     def __init__(
@@ -96,14 +101,16 @@ class SyncWindows(Dataset[SyncItem]):
         min_shift: int = 1,
         augment: bool = False,
         generated_weight: float = 0.5,
+        per_clip: int = 1,
     ) -> None:
-        long_enough = [clip for clip in clips if clip.count_starts(num_frames) >= 2 * min_shift]
+        needed = max(2, per_clip) * min_shift
+        long_enough = [clip for clip in clips if clip.count_starts(num_frames) >= needed]
         if not long_enough:
-            raise UnreadableMedia(f"none of {len(clips)} clips has {2 * min_shift} windows of {num_frames} frames")
+            raise UnreadableMedia(f"none of {len(clips)} clips has {needed} windows of {num_frames} frames")
         if len(long_enough) < len(clips):
             log.warning("%d of %d clips are too short", len(clips) - len(long_enough), len(clips))
         self.clips, self._num_frames, self._seed = long_enough, num_frames, seed
-        self._min_shift, self._augment = min_shift, augment
+        self._min_shift, self._augment, self._per_clip = min_shift, augment, per_clip
         self._weights = clip_weights([clip.clip for clip in long_enough], generated_weight)
 
     @property
@@ -114,36 +121,53 @@ class SyncWindows(Dataset[SyncItem]):
 
     def __getitem__(self, index: int) -> SyncItem:
         generator = np.random.default_rng([self._seed, index])
-        clip = self.clips[generator.choice(len(self.clips), p=self._weights)]
-        starts = clip.count_starts(self._num_frames)
-        start = heard = int(generator.integers(starts))
-        is_in_sync = index % 2 == 0
-        if not is_in_sync:
-            others = np.r_[: max(0, start - self._min_shift + 1), start + self._min_shift : starts]
-            heard = int(generator.choice(others))
-        window = np.asarray(clip.pictures[start : start + self._num_frames])
-        frames = window / np.float32(127.5) - 1 if window.dtype == np.uint8 else window.astype(np.float32)
+        if self._per_clip > 1:
+            clip, start = self._one_of_several(index)
+            heard, is_in_sync = start, True
+        else:
+            clip = self._draw_clip(generator)
+            start = heard = int(generator.integers(clip.count_starts(self._num_frames)))
+            is_in_sync = index % 2 == 0
+            if not is_in_sync:
+                heard = self._another_instant(clip, start, generator)
         first = heard * MELS_PER_SECOND // VIDEO_FPS
+        window = np.asarray(clip.pictures[start : start + self._num_frames])
         mel = np.array(clip.mel[:, first : first + mel_window_length(self._num_frames)])
         if self._augment:
-            frames, mel = change_window(frames, mel, generator)
+            mel = change_mel(mel, generator)
+        if window.dtype != np.uint8:
+            frames = window.astype(np.float32)
+        else:
+            frames = change_pictures(window, generator) if self._augment else as_signal(window)
         return SyncItem(
             torch.from_numpy(rearrange(frames, "f c h w -> (f c) h w")),
             torch.from_numpy(mel)[None],
             torch.tensor(float(is_in_sync)),
         )
 
+    def _draw_clip(self, generator: np.random.Generator) -> SyncClip:
+        return self.clips[generator.choice(len(self.clips), p=self._weights)]
 
-def change_window(
-    frames: NDArray[np.float32], mel: NDArray[np.float32], generator: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mirror and recolour frames (F, 3, h, w) in [-1, 1] alike, and change the loudness of a mel by up to 6 dB."""
-    if generator.random() < 0.5:
-        frames = frames[..., ::-1]
-    gain = generator.uniform(0.8, 1.15) * generator.uniform(0.93, 1.07, (3, 1, 1))
-    frames = (frames + 1) * gain.astype(np.float32) - 1 + np.float32(generator.uniform(-0.1, 0.1))
-    louder = np.float32(generator.uniform(-6, 6) * 2 * MAX_VALUE / RANGE_DB)
-    return np.clip(frames, -1, 1), np.clip(mel + louder, -MAX_VALUE, MAX_VALUE)
+    def _another_instant(self, clip: SyncClip, start: int, generator: np.random.Generator) -> int:
+        starts = clip.count_starts(self._num_frames)
+        others = np.r_[: max(0, start - self._min_shift + 1), start + self._min_shift : starts]
+        return int(generator.choice(others))
+
+    def _one_of_several(self, index: int) -> tuple[SyncClip, int]:
+        """The clip of this index and its neighbours, and the start of this one among theirs."""
+        count, gap = self._per_clip, self._min_shift - 1
+        generator = np.random.default_rng([self._seed, index // count, count])
+        clip = self._draw_clip(generator)
+        spared = clip.count_starts(self._num_frames) - (count - 1) * gap  # drawn without the gaps, then spread by them
+        starts = np.sort(generator.choice(spared, count, replace=False)) + gap * np.arange(count)
+        return clip, int(starts[index % count])
+
+
+def as_signal(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Bring 0..255 to [-1, 1]."""
+    signal: NDArray[np.float32] = frames / np.float32(127.5)
+    signal -= 1
+    return signal
 
 
 def lower_half(pictures: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -6,6 +6,7 @@ dimension and the number of frames can be changed alone (arXiv:2412.09262, figur
 
 import json
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ from latentsync_core.audio.spectrum import NUM_MELS
 from latentsync_core.errors import BadCheckpoint, BadOption
 from latentsync_core.models.checkpoint import load_strictly, read_state_dict
 from latentsync_core.models.syncnet import StableSyncNet
-from latentsync_core.models.syncnet_config import Stride, SyncNetConfig
+from latentsync_core.models.syncnet_config import Stride, SyncNetConfig, as_stride
 from latentsync_core.models.wav2lip_syncnet import Wav2LipSyncNet
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 _KINDS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "StableSyncNet": lambda config: StableSyncNet(SyncNetConfig.from_dict(config)),
-    "Wav2LipSyncNet": lambda config: Wav2LipSyncNet(config["num_frames"]),
+    "Wav2LipSyncNet": lambda config: Wav2LipSyncNet(config["num_frames"], config.get("resolution", 256)),
 }
 #: (channels, height, width) of what the network sees of one frame: the lower half, pixels or latents.
 PictureShape = tuple[int, int, int]
@@ -58,7 +59,7 @@ def stable_syncnet_config(
 
     Args:
         model: `audio_encoder` and `visual_encoder` as in an official file; `in_channels` and `downsample_factors`
-            may be left out.
+            may be left out. `motion_only: true` is `motion_frames` of as many frames as the window has.
         num_frames: of a window.
         picture: of one frame.
         embedding_dim: width of both last blocks; 0 = as `model` has it.
@@ -75,17 +76,28 @@ def stable_syncnet_config(
         if "block_out_channels" not in model.get(name, {}):
             raise BadOption(f"model: {name} needs block_out_channels")
         encoder = {"in_channels": channels, **model[name]}
+        if encoder.pop("motion_only", False):
+            encoder["motion_frames"] = num_frames
         if encoder["in_channels"] != channels:
             raise BadOption(f"model: {name} has in_channels {encoder['in_channels']}, its input has {channels}")
         if embedding_dim:
             encoder["block_out_channels"] = [*encoder["block_out_channels"][:-1], embedding_dim]
         if "downsample_factors" not in encoder:
-            encoder["downsample_factors"] = fit_strides(height, width, len(encoder["block_out_channels"]))
+            count = len(encoder["block_out_channels"])
+            pointwise = _count_last(encoder.get("kernel_sizes", []), 1)  # they see 1 x 1 already
+            patch = as_stride(encoder.get("patch_size", 1))
+            strides = fit_strides(height // patch[0], width // patch[1], count - pointwise)
+            encoder["downsample_factors"] = strides + [(1, 1)] * pointwise
         completed[name] = encoder
     try:
         return SyncNetConfig.from_dict(completed)
     except (ValueError, TypeError) as error:
         raise BadOption(f"model: {error}") from error
+
+
+def _count_last(values: list[int], wanted: int) -> int:
+    """How many of the last values are the wanted one."""
+    return len(list(takewhile(lambda value: value == wanted, reversed(values))))
 
 
 def refuse_misfit(network: nn.Module, num_frames: int, picture: PictureShape) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from latentsync_core.errors import BadOption
 from latentsync_core.models.syncnet import StableSyncNet
-from latentsync_core.models.wav2lip_syncnet import Wav2LipSyncNet
+from latentsync_core.models.wav2lip_syncnet import EMBEDDING_DIMS, Wav2LipSyncNet
 from latentsync_core.training.syncnet_model import PictureShape, refuse_misfit, stable_syncnet_config
 from latentsync_core.training.trainer import Schedule
 
@@ -29,7 +29,7 @@ class SyncNetRecipe:
     data_dir: Path
     run_dir: Path
     cache_dir: Path  # mels, and pictures of another resolution or latents
-    architecture: str = "stable"  # or wav2lip, which takes 5 frames of 256 px
+    architecture: str = "stable"  # or wav2lip, which takes 5 frames of 256 or 96 px
     model: dict[str, Any] = field(default_factory=dict)  # of a stable one; see stable_syncnet_config
     embedding_dim: int = 0  # 0 = as the model has it
     num_frames: int = 16
@@ -46,7 +46,9 @@ class SyncNetRecipe:
     ema_decay: float = 0.0  # 0 = the weights are not averaged
     precision: str = "bf16"  # of the arithmetic, or fp32; the weights are float32 always
     min_negative_shift: int = 1  # frames at least between a window and its wrong sound
-    augment: bool = False  # mirror, recolour, change the loudness
+    windows_per_clip: int = 1  # above 1 each is compared with all their sounds; the paper's pairs are with 1
+    contrast_weight: float = 0.0  # of a term of ours beside the paper's loss; needs several windows of a clip
+    augment: bool = False  # change pictures and sound (window_changes.py); of latents the sound alone
     generated_weight: float = 0.5  # of generated footage among real one
     log_every: int = 50
     validate_every: int = 500
@@ -65,10 +67,15 @@ class SyncNetRecipe:
                 raise BadOption(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
         if (self.space == "latent") != bool(self.vae_dir):
             raise BadOption("space: latent and vae_dir belong together")
-        if self.space == "latent" and self.augment:
-            raise BadOption("augment changes pictures; space: latent has none")
+        if self.windows_per_clip < 1 or self.batch_size % self.windows_per_clip:
+            many = self.windows_per_clip
+            raise BadOption(f"batch_size {self.batch_size} must be a multiple of windows_per_clip {many}")
+        if self.contrast_weight and self.windows_per_clip == 1:
+            raise BadOption("contrast_weight needs windows_per_clip above 1: there is nothing to compare with")
         if self.architecture == "wav2lip" and (self.model or self.embedding_dim or self.space == "latent"):
             raise BadOption("architecture: wav2lip is fixed: no model, no embedding_dim, no space: latent")
+        if self.architecture == "wav2lip" and self.resolution not in EMBEDDING_DIMS:
+            raise BadOption(f"architecture: wav2lip takes faces of 256 or 96 px, not of {self.resolution}")
 
     def schedule(self) -> Schedule:
         """The part that the trainer needs."""
@@ -86,7 +93,7 @@ def build_syncnet(recipe: SyncNetRecipe, picture: PictureShape) -> nn.Module:
 
     def build() -> nn.Module:
         if recipe.architecture == "wav2lip":
-            return Wav2LipSyncNet(recipe.num_frames)
+            return Wav2LipSyncNet(recipe.num_frames, recipe.resolution)
         return StableSyncNet(stable_syncnet_config(recipe.model, recipe.num_frames, picture, recipe.embedding_dim))
 
     with torch.device("meta"):

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from latentsync_core.models.syncnet import StableSyncNet
+from latentsync_core.models.wav2lip_syncnet import EMBEDDING_DIMS
 from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.curves import Curve, TensorBoard, plot_curves
 from latentsync_core.training.devices import autocast, choose_device
 from latentsync_core.training.face_clips import read_face_clips, refuse_shared_people
-from latentsync_core.training.losses.sync_loss import cosine_loss, sync_accuracy
+from latentsync_core.training.losses.sync_loss import compare_all, cosine_loss, sync_accuracy
 from latentsync_core.training.processes import join_processes
 from latentsync_core.training.run_facts import describe_run
 from latentsync_core.training.stuck_alarm import CHANCE_ACCURACY, CHANCE_LOSS, likely_causes, stuck_since
@@ -33,7 +34,6 @@ from latentsync_core.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
-WAV2LIP_EMBEDDING_DIM = 1024
 VALIDATION_SEED = 0  # the same windows in every run, so that runs can be compared
 
 
@@ -51,7 +51,9 @@ def open_windows(recipe: SyncNetRecipe, device: torch.device) -> tuple[SyncWindo
     refuse_shared_people([clip.clip for clip in training], [clip.clip for clip in held_out])
     shift, weight = recipe.min_negative_shift, recipe.generated_weight
     return (
-        SyncWindows(training, recipe.num_frames, recipe.seed, shift, recipe.augment, weight),
+        SyncWindows(
+            training, recipe.num_frames, recipe.seed, shift, recipe.augment, weight, recipe.windows_per_clip
+        ),
         SyncWindows(held_out, recipe.num_frames, VALIDATION_SEED, shift, False, weight),
     )
 
@@ -72,11 +74,24 @@ class SyncNetLosses:
         )
 
     def judge(self, network: nn.Module, batch: SyncItem) -> dict[str, Tensor]:
-        """Loss ("total") and accuracy of one batch."""
+        """Loss ("total") and accuracy of one batch of pairs, each in sync or not."""
+        vision, audio, labels = self._embed(network, batch)
+        return {"total": cosine_loss(vision, audio, labels), "accuracy": sync_accuracy(vision, audio, labels)}
+
+    def judge_for_training(self, network: nn.Module, batch: SyncItem) -> dict[str, Tensor]:
+        """Likewise of a training batch, which may be of several windows of each clip; "minimised" is then to be."""
+        recipe = self._recipe
+        if recipe.windows_per_clip == 1:
+            return self.judge(network, batch)
+        vision, audio, _ = self._embed(network, batch)
+        losses = compare_all(vision, audio, recipe.windows_per_clip)
+        return {**losses, "minimised": losses["total"] + recipe.contrast_weight * losses["contrast"]}
+
+    def _embed(self, network: nn.Module, batch: SyncItem) -> tuple[Tensor, Tensor, Tensor]:
         frames, mel, labels = (tensor.to(self._device, non_blocking=True) for tensor in batch)
         with autocast(self._device, self._recipe.precision):
             vision, audio = network(frames, mel)
-        return {"total": cosine_loss(vision, audio, labels), "accuracy": sync_accuracy(vision, audio, labels)}
+        return vision, audio, labels
 
     @torch.no_grad()
     def validate(self, network: nn.Module, windows: SyncWindows) -> dict[str, float]:
@@ -157,7 +172,8 @@ def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
         windows, held_out = open_windows(recipe, device)
     torch.manual_seed(recipe.seed)
     network = build_syncnet(recipe, windows.picture).to(device)
-    facts = {"embedding_dim": _embedding_dim(network), "people": len({clip.clip.identity for clip in windows.clips})}
+    people = {clip.clip.identity for clip in windows.clips}
+    facts = {"embedding_dim": _embedding_dim(network, recipe), "people": len(people)}
     log.info("%.1f M parameters, %s", sum(parameter.numel() for parameter in network.parameters()) / 1e6, facts)
     if processes.is_main:
         describe_run(recipe, "train-syncnet")
@@ -175,7 +191,7 @@ def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
             asked = time.monotonic()
             batch = next(batches)
             waited = time.monotonic() - asked
-            return {**losses.judge(network, batch), "waiting_seconds": torch.tensor(waited)}
+            return {**losses.judge_for_training(network, batch), "waiting_seconds": torch.tensor(waited)}
 
         def validate_sometimes() -> None:
             if trainer.step % recipe.validate_every == 0:
@@ -184,7 +200,7 @@ def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
         trainer.run(next_losses, run.note_checkpoint, validate_sometimes)
 
 
-def _embedding_dim(network: nn.Module) -> int:
+def _embedding_dim(network: nn.Module, recipe: SyncNetRecipe) -> int:
     if isinstance(network, StableSyncNet):
         return network.config.visual_encoder.block_out_channels[-1]
-    return WAV2LIP_EMBEDDING_DIM
+    return EMBEDDING_DIMS[recipe.resolution]

@@ -158,7 +158,8 @@ class Trainer:
         """Train to the end of the schedule.
 
         Args:
-            losses_of_next_batch: the losses by name, scalars, of batch number `batch`; "total" is what is minimised.
+            losses_of_next_batch: the losses by name, scalars, of batch number `batch`; "total" is what is
+                minimised, unless there is one named "minimised".
             on_checkpoint: called by the main process after every checkpoint, the last one included.
             after_step: called by the main process after every step, before the checkpoint that may follow it.
 
@@ -218,7 +219,8 @@ class Trainer:
             losses = losses_of_next_batch()
             if number == 0:
                 self._optimizer.zero_grad()
-            self._scaler.scale(losses["total"] / self._schedule.batches_per_step).backward()
+            minimised = losses.get("minimised", losses["total"])
+            self._scaler.scale(minimised / self._schedule.batches_per_step).backward()
             batches.append({name: value.item() for name, value in losses.items()})
             self.batch += self._processes.count
         self._processes.average_gradients(self._parameters)

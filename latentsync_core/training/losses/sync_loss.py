@@ -4,11 +4,13 @@ Embeddings end in a ReLU, so their cosine lies in 0..1 and is taken for the prob
 network that tells nothing settles at one half everywhere: ln 2 = 0.693, the level at which trainings get stuck.
 """
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 IN_SYNC_ABOVE = 0.5
+CONTRAST_TEMPERATURE = 0.07  # as usual for cosines
 
 
 def cosine_probability(vision: Tensor, audio: Tensor) -> Tensor:
@@ -30,6 +32,37 @@ def cosine_loss(vision: Tensor, audio: Tensor, labels: Tensor) -> Tensor:
 def sync_accuracy(vision: Tensor, audio: Tensor, labels: Tensor) -> Tensor:
     """The share of items on the right side of one half; arguments as for `cosine_loss`."""
     return ((cosine_probability(vision, audio) > IN_SYNC_ABOVE) == (labels > IN_SYNC_ABOVE)).float().mean()
+
+
+def compare_all(vision: Tensor, audio: Tensor, per_clip: int) -> dict[str, Tensor]:
+    """Loss, accuracy and contrast where every window is compared with the sounds of all windows of its clip.
+
+    "total" and "accuracy" are as `cosine_loss` and `sync_accuracy`, with one half of the weight for pairs in sync and
+    one for the others, as in batches of one half each: a network that tells nothing is at ln 2 and one half here, too.
+    "contrast" (InfoNCE, arXiv:1807.03748; not in the paper) asks which of the sounds is a window's, and which of the
+    windows a sound's: what all embeddings have in common, which is most of them at first, costs nothing there.
+
+    Args:
+        vision: (B, D) embeddings; B is a multiple of `per_clip`, windows of one clip in a row.
+        audio: (B, D) of the windows' own sounds.
+        per_clip: at least 2.
+    """
+    vision = rearrange(functional.normalize(vision.float(), dim=1), "(g i) d -> g i d", i=per_clip)
+    audio = rearrange(functional.normalize(audio.float(), dim=1), "(g j) d -> g j d", j=per_clip)
+    cosines = vision @ audio.transpose(1, 2)  # (G, i, j)
+    probabilities = cosines.clamp(0.0, 1.0)
+    labels = torch.eye(per_clip, device=cosines.device).expand_as(cosines)
+    weights = (labels / 2 + (1 - labels) / (2 * (per_clip - 1))) / (len(cosines) * per_clip)  # 1 in all
+    is_right = ((probabilities > IN_SYNC_ABOVE) == (labels > IN_SYNC_ABOVE)).float()
+    own = torch.arange(per_clip, device=cosines.device).expand(len(cosines), per_clip)
+    logits = cosines / CONTRAST_TEMPERATURE
+    which_window = functional.cross_entropy(logits, own)  # classes are on the second axis
+    which_sound = functional.cross_entropy(rearrange(logits, "g i j -> g j i"), own)
+    return {
+        "total": functional.binary_cross_entropy(probabilities, labels, weights, reduction="sum"),
+        "accuracy": (is_right * weights).sum(),
+        "contrast": (which_sound + which_window) / 2,
+    }
 
 
 def sync_loss(syncnet: nn.Module, frames: Tensor, mel: Tensor, resolution: int) -> Tensor:

@@ -17,11 +17,12 @@ import pytest
 
 from latentsync_core.cli import main
 from latentsync_core.data_preparation import video_steps
+from latentsync_core.data_preparation.disturbance import sound_delay
 from latentsync_core.data_preparation.face_mesh import LIP_POINTS
 from latentsync_core.data_preparation.options import PrepareOptions
 from latentsync_core.data_preparation.parallel import CRASHED, prepare_all
 from latentsync_core.data_preparation.prepare import prepare_videos
-from latentsync_core.data_preparation.raw_videos import list_raw_videos
+from latentsync_core.data_preparation.raw_videos import RawVideo, list_raw_videos
 from latentsync_core.data_preparation.sync_offset import SyncOffset
 from latentsync_core.data_preparation.tally import ClipRow, VideoResult
 from latentsync_core.data_preparation.visual_quality import Sharpness
@@ -196,6 +197,66 @@ def test_sound_is_shifted_by_the_measured_offset_only_if_asked(raw_dir, prepared
     shifted = np.load(tmp_path / "ann__talk-000" / "pcm.npy")
     assert np.array_equal(shifted[:-1280], unshifted[1280:])
     assert shifted[-1280:].any()  # from beyond the clip, not silence
+
+
+def test_sound_is_disturbed_by_the_same_number_of_frames_for_all_clips_of_a_video(raw_dir, prepared, tmp_path):
+    def delay_of(name, split="train"):
+        return sound_delay(RawVideo(raw_dir / name, name, "someone", split), 3)
+
+    delays = [delay_of(f"video{number}") for number in range(100)]
+    assert set(delays) == {-3, -2, -1, 0, 1, 2, 3}
+    assert delay_of("video0", "val") == 0
+    delay = delay_of("ann__talk")
+    assert delay != 0  # else this video shows nothing
+    run = prepare_videos(raw_dir, tmp_path, replace(SHORT, disturb=3))
+    assert [row.sound_delay for row in run.rows if row.state == "kept"] == [delay, delay]
+    before, after = (np.load(root / "ann__talk-001" / "pcm.npy") for root in (prepared[0], tmp_path))
+    samples = abs(delay) * 640
+    late, early = (after, before) if delay > 0 else (before, after)
+    assert np.array_equal(late[samples:], early[:-samples])
+
+
+def test_offsets_before_alignment_are_measured_on_boxes_and_applied_to_aligned_faces(
+    raw_dir, prepared, tmp_path, monkeypatch
+):
+    seen = []
+
+    class OneFrameLate:
+        name = "test"
+
+        def measure_offset(self, clip):
+            seen.append(np.array(clip.crops))
+            return SyncOffset(1, 0.9)
+
+    meters = video_steps.Meters(OneFrameLate(), Sharpness())
+    monkeypatch.setattr("latentsync_core.data_preparation.parallel._meters", lambda *_: meters)
+    prepare_videos(raw_dir, tmp_path / "before", replace(SHORT, offsets="before"))
+    prepare_videos(raw_dir, tmp_path / "boxes", replace(SHORT, alignment="box"))
+    clip = "ann__talk-000"
+    aligned = np.load(prepared[0] / clip / "crops.npy")
+    boxes = np.load(tmp_path / "boxes" / clip / "crops.npy")
+    assert np.array_equal(np.load(tmp_path / "before" / clip / "crops.npy"), aligned)
+    assert np.array_equal(seen[0], boxes)
+    assert not np.array_equal(boxes, aligned)
+    shifted, plain = (np.load(root / clip / "pcm.npy") for root in (tmp_path / "before", prepared[0]))
+    assert np.array_equal(shifted[:-640], plain[640:])
+    assert {path.name for path in (tmp_path / "before" / clip).iterdir()} == {
+        "crops.npy", "mesh.npy", "pcm.npy", "meta.json",
+    }  # fmt: skip
+    mesh = np.load(tmp_path / "boxes" / clip / "mesh.npy")
+    assert mesh.min((0, 1)) == pytest.approx([-0.5, -0.5], abs=4)  # the face fills its box
+    assert mesh.max((0, 1)) == pytest.approx([255.5, 255.5], abs=4)
+
+
+def test_a_copy_by_hard_links_is_prepared_in_another_way_without_touching_the_first(raw_dir, tmp_path, monkeypatch):
+    prepare_videos(raw_dir, tmp_path / "first", SHORT)
+    before = folder_contents(tmp_path / "first")
+    shutil.copytree(tmp_path / "first", tmp_path / "copy", copy_function=os.link)
+    monkeypatch.setattr(video_steps, "look_for_faces", None)  # nothing is looked at again
+    prepare_videos(raw_dir, tmp_path / "copy", replace(SHORT, disturb=3))
+    clip = "ann__talk-000"
+    assert folder_contents(tmp_path / "first") == before
+    assert (tmp_path / "copy" / clip / "pcm.npy").read_bytes() != before[f"{clip}/pcm.npy"]
 
 
 def test_a_manifest_of_finished_clips_is_taken_as_it_is(raw_dir, tmp_path):

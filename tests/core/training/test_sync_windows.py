@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from latentsync_core.audio.mel import cut_mel_window, mel_window_length, syncnet_mel
+from latentsync_core.audio.mel import cut_mel_window, syncnet_mel
 from latentsync_core.errors import UnreadableMedia
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.face_clips import read_face_clips
-from latentsync_core.training.sync_windows import SyncClip, SyncItem, SyncWindows, change_window, open_sync_clips
+from latentsync_core.training.sync_windows import SyncClip, SyncItem, SyncWindows, open_sync_clips
+from latentsync_core.training.window_changes import change_mel, change_pictures
 from tests.core.training.talking_clips import save_talking_clips
 
 FRAMES = 5
@@ -122,10 +123,54 @@ def test_clips_without_room_for_a_wrong_sound_are_left_out(tmp_path):
         SyncWindows([clip for clip in clips if clip.clip.identity == "short"], 16, seed=0, min_shift=5)
 
 
+def test_several_windows_of_a_clip_follow_each_other_with_their_own_sound(faces, tmp_path):
+    clips = open_sync_clips(faces, tmp_path / "cache", 32)
+    windows = SyncWindows(clips, FRAMES, seed=3, min_shift=6, per_clip=4)
+    seen = []
+    for first in range(0, 40, 4):
+        items = [windows[first + number] for number in range(4)]
+        clip, _ = start_of(items[0], clips)
+        mel = syncnet_mel(torch.from_numpy(clip.clip.pcm))
+        starts = [s for item in items for s in range(56) if torch.equal(cut_mel_window(mel, s, FRAMES), item.mel[0])]
+        assert len(starts) == 4  # all of this clip
+        assert min(np.diff(starts)) >= 6
+        for start, item in zip(starts, items, strict=True):
+            own = np.asarray(clip.clip.crops[start : start + FRAMES, 16:]).transpose(0, 3, 1, 2) / 127.5 - 1
+            assert np.allclose(item.frames.unflatten(0, (FRAMES, 3)), own, atol=1e-6)
+            assert item.label == 1
+        seen += starts
+    assert min(seen) < 5
+    assert max(seen) > 50  # all of a clip is drawn from, to its last window
+
+
 def test_all_frames_of_a_window_are_changed_alike():
-    frames = np.broadcast_to(np.linspace(-0.5, 0.5, 8, dtype=np.float32), (4, 3, 2, 8)).copy()
-    changed, mel = change_window(frames, np.zeros((80, mel_window_length(4)), np.float32), np.random.default_rng(1))
+    ramp = np.linspace(50, 200, 64).astype(np.uint8)
+    frames = np.broadcast_to(ramp, (4, 3, 32, 64)).copy()
+    changed = change_pictures(frames, np.random.default_rng(1))
+    assert changed.dtype == np.float32
     assert (changed == changed[:1]).all()
-    assert not np.allclose(changed, frames)
-    assert np.unique(mel).size == 1
-    assert changed.dtype == mel.dtype == np.float32
+    assert not np.allclose(changed, frames / 127.5 - 1, atol=0.01)
+
+
+def test_pictures_are_mirrored_and_shifted_by_a_few_pixels_only():
+    frames = np.zeros((1, 3, 64, 128), np.uint8)
+    frames[:, :, 30, 40] = 255
+    places = set()
+    for seed in range(200):
+        row, column = np.unravel_index(change_pictures(frames, np.random.default_rng(seed))[0, 1].argmax(), (64, 128))
+        places.add((row, column))
+    rows, columns = {row for row, _ in places}, {column for _, column in places}
+    assert rows == set(range(26, 35))
+    assert columns == set(range(36, 45)) | set(range(127 - 44, 127 - 35))
+
+
+def test_the_changes_of_a_sound_keep_its_instants():
+    mel = np.full((80, 52), -3.0, np.float32)
+    mel[:, 20:24] = 2.0  # one loud syllable
+    for seed in range(20):
+        changed = change_mel(mel, np.random.default_rng(seed))
+        assert changed.dtype == np.float32
+        assert (changed[:, :20] == changed[:, :1]).all()
+        assert (changed[:, 24:] == changed[:, :1]).all()
+        assert changed[:, 22].mean() > changed[:, 0].mean() + 1
+        assert np.abs(changed).max() <= 4

@@ -5,7 +5,7 @@ import torch
 
 from latentsync_core.audio.mel import mel_window_length
 from latentsync_core.errors import BadCheckpoint, BadOption
-from latentsync_core.models.syncnet import StableSyncNet
+from latentsync_core.models.syncnet import ResnetBlock2D, StableSyncNet
 from latentsync_core.models.wav2lip_syncnet import Wav2LipSyncNet
 from latentsync_core.training.recipe import read_recipe
 from latentsync_core.training.syncnet_model import fit_strides, load_syncnet, save_syncnet, stable_syncnet_config
@@ -66,16 +66,25 @@ def test_what_contradicts_itself_is_refused_by_name(tmp_path):
         build_syncnet(recipe(tmp_path, model=left_too_tall), (3, 64, 128))
     with pytest.raises(BadOption, match="vae_dir"):
         recipe(tmp_path, space="latent")
-    with pytest.raises(BadOption, match="augment"):
-        recipe(tmp_path, space="latent", vae_dir="somewhere", augment=True)
+    with pytest.raises(BadOption, match="multiple of windows_per_clip 3"):
+        recipe(tmp_path, batch_size=64, windows_per_clip=3)
+    with pytest.raises(BadOption, match="contrast_weight needs windows_per_clip"):
+        recipe(tmp_path, contrast_weight=1.0)
+    with pytest.raises(BadOption, match="kernel_sizes, each 1 or 3"):
+        stable_syncnet_config({**SMALL, "visual_encoder": {**visual, "kernel_sizes": [3, 2]}}, 5, (3, 64, 128))
     with pytest.raises(BadOption, match="precision must be one of"):
         recipe(tmp_path, precision="fp8")
 
 
-def test_wav2lips_network_takes_its_five_frames_of_256_px_and_no_others(tmp_path):
+def test_wav2lips_networks_take_their_five_frames_of_256_or_96_px_and_no_others(tmp_path):
     assert isinstance(build_syncnet(recipe(tmp_path, architecture="wav2lip", model={}), (3, 128, 256)), Wav2LipSyncNet)
     with pytest.raises(BadOption, match="16 frames"):
         build_syncnet(recipe(tmp_path, architecture="wav2lip", model={}, num_frames=16), (3, 128, 256))
+    small = recipe(tmp_path, architecture="wav2lip", model={}, resolution=96)
+    vision, audio = build_syncnet(small, (3, 48, 96)).eval()(torch.zeros(2, 15, 48, 96), torch.zeros(2, 1, 80, 16))
+    assert vision.shape == audio.shape == (2, 512)
+    with pytest.raises(BadOption, match="256 or 96 px, not of 128"):
+        recipe(tmp_path, architecture="wav2lip", model={}, resolution=128)
     with pytest.raises(BadOption, match="wav2lip is fixed"):
         recipe(tmp_path, architecture="wav2lip")
 
@@ -106,3 +115,61 @@ def test_wav2lips_network_comes_back_too(tmp_path):
     save_syncnet(network, tmp_path, {"num_frames": 5})
     loaded, _ = load_syncnet(tmp_path)
     assert all(torch.equal(network.state_dict()[key], value) for key, value in loaded.state_dict().items())
+
+
+PATCHY = {
+    "visual_encoder": {
+        "block_out_channels": [8, 8, 16],
+        "patch_size": 4,
+        "downsample_factors": [[4, 4], [3, 6], 1],
+        "kernel_sizes": [3, 3, 1],
+        "motion_only": True,
+        "norm_num_groups": 4,
+    },
+    "audio_encoder": {
+        "block_out_channels": [8, 8, 8, 8, 16],
+        "patch_size": [4, 4],
+        "kernel_sizes": [3, 3, 3, 3, 1],
+        "norm_num_groups": 4,
+    },
+}
+
+
+@pytest.mark.parametrize("num_frames", [5, 16, 25])
+def test_patches_and_small_kernels_fit_any_number_of_frames(num_frames, tmp_path):
+    network = build_syncnet(recipe(tmp_path, model=PATCHY, num_frames=num_frames), (3, 48, 96))
+    sound = torch.randn(2, 1, 80, mel_window_length(num_frames))
+    vision, audio = network(torch.randn(2, num_frames * 3, 48, 96), sound)
+    assert vision.shape == audio.shape == (2, 16)
+    assert network.audio_encoder.conv_in.stride == (4, 4)
+    save_syncnet(network.eval(), tmp_path, {})
+    again, _ = load_syncnet(tmp_path)
+    frames = torch.rand(1, num_frames * 3, 48, 96)
+    assert all(torch.equal(*pair) for pair in zip(again(frames, sound[:1]), network(frames, sound[:1]), strict=True))
+
+
+def test_a_patch_is_seen_by_one_position_only(tmp_path):
+    encoder = build_syncnet(recipe(tmp_path, model=PATCHY), (3, 48, 96)).visual_encoder
+    frames = torch.zeros(1, 15, 48, 96, requires_grad=True)
+    encoder.conv_in(frames)[0, :, 2, 5].sum().backward()
+    assert frames.grad[0, 0].nonzero().min(0).values.tolist() == [8, 20]
+    assert frames.grad[0, 0].nonzero().max(0).values.tolist() == [11, 23]
+
+
+def test_a_still_picture_is_not_seen_where_motion_alone_counts(tmp_path):
+    network = build_syncnet(recipe(tmp_path, model=PATCHY), (3, 48, 96)).eval()
+    person = torch.rand(1, 1, 3, 48, 96)
+    movement = torch.randn(1, 5, 3, 48, 96) * 0.1
+    seen = [network.visual_encoder((movement + still).flatten(1, 2)) for still in (person, 1 - person)]
+    assert torch.allclose(*seen, atol=1e-4)
+    assert not torch.allclose(seen[0], network.visual_encoder((2 * movement.flip(1)).flatten(1, 2)), atol=1e-3)
+
+
+def test_where_a_block_sees_one_position_a_kernel_of_one_says_what_a_kernel_of_three_does():
+    small, large = ResnetBlock2D(8, 16, 4, (1, 1), kernel=1), ResnetBlock2D(8, 16, 4, (1, 1))
+    weights = large.state_dict()
+    small.load_state_dict(
+        {name: value[:, :, 1:2, 1:2] if value.shape[-2:] == (3, 3) else value for name, value in weights.items()}
+    )
+    hidden = torch.randn(3, 8, 1, 1)
+    assert torch.allclose(small(hidden), large(hidden), atol=1e-6)

@@ -91,6 +91,17 @@ def test_it_learns_to_tell_the_sound_of_people_it_has_never_seen(tmp_path):
     assert {tensor.dtype for tensor in network.state_dict().values()} == {torch.float32}  # though computed in bfloat16
 
 
+def test_it_learns_from_all_comparisons_of_a_clip_as_well(tmp_path):
+    path = write_recipe(
+        tmp_path, steps=90, batch_size=16, learning_rate=3e-3, validate_every=90, validation_items=128,
+        windows_per_clip=4, contrast_weight=1,
+    )  # fmt: skip
+    train_syncnet(read_recipe(path, SyncNetRecipe))
+    held_out, training = (rows(tmp_path / "run" / f"{name}.csv")[-1] for name in ("validation", "losses"))
+    assert held_out["accuracy"] > 0.65
+    assert training["minimised"] == pytest.approx(training["total"] + training["contrast"], rel=1e-3)
+
+
 @pytest.mark.timeout(200)
 def test_a_killed_run_ends_bit_for_bit_where_an_unbroken_one_does(tmp_path):
     path = write_recipe(tmp_path, steps=30, batch_size=4, ema_decay=0.9, batches_per_step=2, validation_items=8)

@@ -9,7 +9,13 @@ import torch
 from einops import rearrange
 
 from latentsync_core.models.syncnet import StableSyncNet
-from latentsync_core.training.losses.sync_loss import cosine_loss, sync_accuracy, sync_loss
+from latentsync_core.training.losses.sync_loss import (
+    CONTRAST_TEMPERATURE,
+    compare_all,
+    cosine_loss,
+    sync_accuracy,
+    sync_loss,
+)
 from latentsync_core.training.syncnet_model import stable_syncnet_config
 
 SMALL = {
@@ -51,6 +57,33 @@ def test_accuracy_counts_both_kinds_of_error():
     near, far = [0.9, 0.1], [0.1, 0.9]
     assert float(sync_accuracy(vision, torch.tensor([near, far, near, far]), torch.tensor([1.0, 0, 0, 1]))) == 0.5
     assert float(sync_accuracy(vision, torch.tensor([near, far, near, far]), torch.tensor([1.0, 0, 1, 0]))) == 1.0
+
+
+def test_all_comparisons_of_a_clip_are_judged_as_pairs_are():
+    vision, audio = torch.rand(2, 6, 10, generator=torch.Generator().manual_seed(3))
+    judged = compare_all(vision, audio, per_clip=3)
+    positives, negatives, right, contrast = [], [], [], []
+    for first in (0, 3):
+        sounds = audio[first : first + 3]
+        cosines = [[float(torch.cosine_similarity(v, a, 0)) for a in sounds] for v in vision[first : first + 3]]
+        for i in range(3):
+            for j in range(3):
+                (positives if i == j else negatives).append(-math.log(cosines[i][j] if i == j else 1 - cosines[i][j]))
+                right.append(((cosines[i][j] > 0.5) == (i == j)) * (1 / 12 if i == j else 1 / 24))
+            for others in (cosines[i], [row[i] for row in cosines]):
+                powers = [math.exp(cosine / CONTRAST_TEMPERATURE) for cosine in others]
+                contrast.append(-math.log(powers[i] / sum(powers)))
+    assert float(judged["total"]) == pytest.approx((np.mean(positives) + np.mean(negatives)) / 2, rel=1e-5)
+    assert float(judged["accuracy"]) == pytest.approx(sum(right), rel=1e-5)
+    assert float(judged["contrast"]) == pytest.approx(np.mean(contrast), rel=1e-5)
+
+
+def test_saying_one_half_to_all_comparisons_is_chance_too():
+    vision = torch.tensor([[1.0, 0.0]]).repeat(8, 1)
+    audio = torch.tensor([[0.5, math.sqrt(0.75)]]).repeat(8, 1)
+    judged = compare_all(vision, audio, per_clip=4)
+    assert float(judged["total"]) == pytest.approx(math.log(2), rel=1e-6)
+    assert float(judged["contrast"]) == pytest.approx(math.log(4), rel=1e-6)
 
 
 @pytest.fixture(scope="module")
