@@ -184,12 +184,13 @@ def _open_data(
     encoder = load_audio_encoder(recipe.audio_encoder_dir)
     nn.Module.to(cast(nn.Module, encoder), device=device)
     refuse_misfit(recipe, vae, encoder.encode(torch.zeros(SAMPLE_RATE)).shape[-1])  # before hours of caching
-    clips, held_out = read_face_clips(recipe.data_dir, "train"), []
+    clips, people, held_out = read_face_clips(recipe.data_dir, "train"), [], []
+    if recipe.validation.steps:
+        people = read_face_clips(recipe.data_dir, "val", ("real",))
+        refuse_shared_people(clips, people)
     with processes.main_first():
         sampler = build_sampler(recipe, clips, vae, mask, encoder)
-        if recipe.validation.steps and processes.is_main:
-            people = read_face_clips(recipe.data_dir, "val", ("real",))
-            refuse_shared_people(clips, people)
+        if people and processes.is_main:
             held_out = open_held_out(
                 people, recipe.cache_dir, vae, mask, encoder, recipe.context_frames, recipe.window_frames
             )

@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_refused_by_key(parts):
     with pytest.raises(BadOption, match=r"model\.in_channels is 9, but it takes 13"):
         train_unet(read_recipe(path, UNetRecipe, ["model.in_channels=9"]))
     with pytest.raises(BadOption, match="true_shape_share is for a MelAudioEncoder"):
-        train_unet(read_recipe(path, UNetRecipe, ["true_shape_share=0.5"]))
+        train_unet(read_recipe(path, UNetRecipe, ["true_shape_share=0.5", "model.cross_attention_dim=8"]))
     (parts / "whisper" / "model.safetensors").unlink()
     with pytest.raises(BadCheckpoint, match="holds no weights"):
         load_audio_encoder(parts / "whisper")
