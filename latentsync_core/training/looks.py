@@ -55,8 +55,8 @@ def paint_lips(
 
 def _lip_mask(points: NDArray[np.floating], side: int) -> NDArray[np.float32]:
     mask = np.zeros((side, side), np.float32)
-    cv2.fillPoly(mask, [np.rint(points[list(OUTER_LIPS)]).astype(np.int32)], 1.0)
-    cv2.fillPoly(mask, [np.rint(points[list(INNER_LIPS)]).astype(np.int32)], 0.0)
+    cv2.fillPoly(mask, [np.rint(points[list(OUTER_LIPS)]).astype(np.int32)], (1.0,))
+    cv2.fillPoly(mask, [np.rint(points[list(INNER_LIPS)]).astype(np.int32)], (0.0,))
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), side * PAINT_EDGE), np.float32)
 
 
