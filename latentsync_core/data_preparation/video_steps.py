@@ -193,7 +193,7 @@ def _prepare_clip(run: _Run, row: ClipRow, first: int, stop: int) -> tuple[ClipR
     tallies: list[StepTally] = []
     step = ALIGN
     try:
-        choices = {"resolution": run.options.resolution, "first": first, "stop": stop}
+        choices: dict[str, int | str] = {"resolution": run.options.resolution, "first": first, "stop": stop}
         if run.options.alignment != "affine":
             choices["alignment"] = run.options.alignment
         key = chain_key(run.key, ALIGN, choices)
