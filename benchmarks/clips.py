@@ -7,19 +7,30 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SAMPLE_VIDEO, SAMPLE_AUDIO = REPOSITORY / "samples" / "sample.mp4", REPOSITORY / "samples" / "sample.wav"
 
 
-def repeat_to(path: Path, seconds: float, out: Path) -> Path:
-    """Write a file that repeats `path` up to a length, packets copied."""
-    return _ffmpeg("-stream_loop", "-1", "-i", f"file:{path}", "-t", str(seconds), "-c", "copy", out=out)
+def repeat_video(path: Path, seconds: float, out: Path, size: tuple[int, int] | None = None) -> Path:
+    """Write a video that repeats `path` up to a length, at 25 fps without sound.
 
-
-def place_in(path: Path, width: int, height: int, out: Path) -> Path:
-    """Write a video of another size: the picture enlarged to fit, grey beside it."""
-    fit = f"scale={width}:{height}:force_original_aspect_ratio=decrease:flags=bicubic"
-    fill = f"pad={width}:{height}:(ow-iw)/2:(oh-ih)/2:color=gray,setsar=1"
+    Args:
+        path: the video.
+        seconds: the length.
+        out: an mp4.
+        size: (width, height): the picture is enlarged to fit, with grey beside it; None = as it is.
+    """
+    filters = ["fps=25"]
+    if size is not None:
+        width, height = size
+        filters.append(f"scale={width}:{height}:force_original_aspect_ratio=decrease:flags=bicubic")
+        filters.append(f"pad={width}:{height}:(ow-iw)/2:(oh-ih)/2:color=gray,setsar=1")
     encode = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "16", "-pix_fmt", "yuv420p")
-    return _ffmpeg("-i", f"file:{path}", "-an", "-vf", f"{fit},{fill}", *encode, out=out)
+    return _repeat(path, seconds, "-an", "-vf", ",".join(filters), *encode, out=out)
 
 
-def _ffmpeg(*arguments: str, out: Path) -> Path:
-    subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *arguments, f"file:{out}"], check=True, timeout=300)
+def repeat_audio(path: Path, seconds: float, out: Path) -> Path:
+    """Write a WAV that repeats the sound of `path` up to a length."""
+    return _repeat(path, seconds, "-vn", "-c:a", "pcm_s16le", out=out)
+
+
+def _repeat(path: Path, seconds: float, *arguments: str, out: Path) -> Path:
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-stream_loop", "-1", "-i", f"file:{path}"]
+    subprocess.run([*command, "-t", str(seconds), *arguments, f"file:{out}"], check=True, timeout=900)
     return out
