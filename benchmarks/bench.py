@@ -2,9 +2,10 @@
 
     python -m benchmarks.bench [--device cpu|cuda] [--minutes 8.5] [--lengths 5 20 60 600] [--out FILE]
 
-Each part is a process of its own. The most telling parts come first; a part that does not end in time is stopped and named
-as such. Whole runs get longer as long as the next one fits into the time that is left, judged by the one before; what does not
-fit is extrapolated from the measured lengths and marked. Figures go to benchmarks/results/, tables into README.md.
+Each part is a process of its own. The most telling parts come first; a part that does not end in time is stopped and
+named as such. Whole runs get longer as long as the next one fits into the time that is left, judged by the one before;
+what does not fit is extrapolated from the measured lengths and marked. Figures go to benchmarks/results/, tables into
+README.md.
 """
 
 import argparse
@@ -21,10 +22,11 @@ from benchmarks.tables import README, RESULTS, write_tables
 from latentsync_core.bundle import choose_device
 from latentsync_core.errors import BundleNotFound
 
-#: Measured on each device: bundles stage by stage (with further arguments), bundles whose variants are compared, bundles
-#: from mp4 to mp4. On a CPU one step of the published network takes as long as a whole video of the small one.
+BRIEF = ["--brief", "--dtype", "bfloat16"]  # of the published network a CPU does one pass only
+#: Measured on each device: bundles stage by stage (with further arguments), bundles whose variants are compared,
+#: bundles from mp4 to mp4.
 STAGES: dict[str, list[list[str]]] = {
-    "cpu": [["mini"], ["official-256", "--brief", "--dtype", "bfloat16"], ["official-512", "--brief", "--dtype", "bfloat16"]],
+    "cpu": [["mini"], ["official-256", *BRIEF], ["official-512", *BRIEF]],
     "cuda": [["mini"], ["official-256"], ["official-512", "--windows", "1"]],
 }
 VARIANTS = {"cpu": [["mini", "--repeats", "1"]], "cuda": [["mini"], ["official-256"]]}
@@ -135,8 +137,8 @@ def main() -> int:
     """Measure, write the results, write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--minutes", type=float, default=8.5, help="time for all of it, 0 = no limit (default: %(default)s)")
-    parser.add_argument("--lengths", type=float, nargs="+", default=[5.0, 20.0, 60.0, 600.0], help="seconds of video")
+    parser.add_argument("--minutes", type=float, default=8.5, help="for all of it, 0 = no limit (default: %(default)s)")
+    parser.add_argument("--lengths", type=float, nargs="+", default=[5.0, 20.0, 60.0, 600.0], help="seconds")
     parser.add_argument("--out", type=Path, help="default: benchmarks/results/DEVICE.json")
     chosen = parser.parse_args()
     try:

@@ -2,8 +2,8 @@
 
 Operations are those of torch.utils.flop_counter: matrix products, convolutions, attention; a multiply-add is two.
 Bytes are given twice. `least` is what no program can avoid: every weight, input and result passes once between memory
-and processor. `moved` is what this program moves if nothing stays in a cache: each operation reads its inputs and writes its
-result. The way from one to the other is what fusing operations could win.
+and processor. `moved` is what this program moves if nothing stays in a cache: each operation reads its inputs and
+writes its result. The way from one to the other is what fusing operations could win.
 """
 
 from collections.abc import Callable

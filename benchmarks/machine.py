@@ -26,7 +26,11 @@ def describe_machine(device: str) -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / GIB, 1),
         "load_before": round(os.getloadavg()[0], 2),
         "gpu": None,
-        "versions": {"python": platform.python_version(), "ffmpeg": _ffmpeg()} | {name: version(name) for name in PACKAGES},
+        "versions": {
+            "python": platform.python_version(),
+            "ffmpeg": _ffmpeg(),
+            **{name: version(name) for name in PACKAGES},
+        },
     }
     if device == "cuda":
         gpu = torch.cuda.get_device_properties(0)

@@ -43,7 +43,7 @@ def measured(device: torch.device, trace: Path | None = None) -> Iterator[Readin
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
     (_PROCESS / "clear_refs").write_text("5")  # sets the process's own peak back (man 5 proc)
-    profiler = torch.profiler.profile(activities=activities) if trace is not None else nullcontext()
+    profiler = torch.profiler.profile(activities=activities, acc_events=True) if trace is not None else nullcontext()
     with MemoryWatch() as memory, profiler as profile:
         start = time.perf_counter()
         yield reading

@@ -1,4 +1,4 @@
-"""The stages that are networks, each alone: hearing, encoding to latents, denoising, decoding to pixels, putting detail back.
+"""The stages that are networks, each alone: hearing, encoding to latents, denoising, decoding, putting detail back.
 
 They run as `MouthGenerator` runs them, and their operations and bytes are counted. A network that takes minutes is
 measured in part only: one pass of one window without guidance, a few pictures (`Sampling`).
@@ -148,7 +148,7 @@ class NetworkStages:
         sample = torch.zeros(shape, dtype=self._bundle.dtype, device=self._bundle.device)
         tokens = audio[None].to(sample).expand(copies, -1, -1, -1).contiguous()
         timestep = torch.tensor(500, device=sample.device)
-        return count_cost(lambda *inputs: self._bundle.unet(*inputs), sample, timestep, tokens)
+        return count_cost(self._bundle.unet, sample, timestep, tokens)
 
     def _decode(self, latents: Tensor) -> tuple[list[Crop], StageFigures]:
         latents = latents[:2] if self._sampling.is_brief else latents
@@ -164,11 +164,12 @@ class NetworkStages:
     def _restore(self, faces: list[Crop], reference: Tensor) -> list[StageFigures]:
         if self._clip.references is None:
             return []
-        references = self._clip.references[: len(faces)]
+        count = min(len(faces), len(reference))
+        references = self._clip.references[:count]
         with self._meter("detail") as reading:
-            self._generator.with_detail(faces, references, reference[: len(faces)])
-        cost = self._cost_of_decoding(reference)
-        return [self._figures("detail", reading, len(references), "pictures", 1, cost)]
+            self._generator.with_detail(faces[:count], references, reference[:count])
+        cost = self._cost_of_decoding(reference[:count])
+        return [self._figures("detail", reading, count, "pictures", 1, cost)]
 
     def _figures(
         self, stage: str, reading: Any, units: float, unit: str, per_frame: float, cost: Cost

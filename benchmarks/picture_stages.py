@@ -1,4 +1,4 @@
-"""The stages around the networks, each alone: reading, finding the face, cropping, turning the reference, pasting, writing.
+"""The stages around the networks, each alone: reading, face, cropping, turning the reference, pasting, writing.
 
 Their operations are not counted: they are libraries' (libav, MediaPipe, OpenCV, x264), mostly on whole numbers. Their
 least bytes are those of the pictures that must go in and out; a copy's speed is a limit they stay far from.
@@ -75,11 +75,13 @@ def read_clip(
     grid = read_frame_grid(info)
     with VideoReader(info, grid) as reader, meter("read") as reading:
         frames = list(reader.read(0, min(num_frames, grid.num_frames)))
+    if len(frames) < num_frames:
+        raise ValueError(f"{video.name}: {num_frames} frames with a face are needed")
     with make_face_detector("mediapipe") as detector:
         tracker = FaceTracker(detector, float(grid.fps))
         with meter("face") as looking:
             faces = [face for frame in frames for face in tracker.push(frame)] + tracker.finish()
-    if len(frames) < num_frames or any(face.matrix is None or face.landmarks is None for face in faces):
+    if any(face.matrix is None or face.landmarks is None for face in faces):
         raise ValueError(f"{video.name}: {num_frames} frames with a face are needed")
     side = bundle.config.resolution
     with meter("crop") as cropping:

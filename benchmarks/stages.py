@@ -3,8 +3,8 @@
     python -m benchmarks.stages [--bundle mini|official-256|official-512|FOLDER] [--device cpu] [--dtype bfloat16]
                                 [--windows 2 | --brief] [--trace FOLDER] [--json FILE]
 
-In a real run the stages overlap (benchmarks.whole_run). --trace writes one Chrome trace for each stage, to be opened with
-ui.perfetto.dev; the times are then those of the traced run, which is slower.
+In a real run the stages overlap (benchmarks.whole_run). --trace writes one Chrome trace for each stage, to be opened
+with ui.perfetto.dev; the times are then those of the traced run, which is slower.
 """
 
 import argparse

@@ -26,19 +26,22 @@ def write_tables(results: Path, readme: Path) -> None:
     if BEGIN not in text or END not in text:
         raise ValueError(f"{readme.name} has no marks {BEGIN!r} and {END!r}")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    sections = [render(json.loads(file.read_text(encoding="utf-8")), file.name) for file in sorted(results.glob("*.json"))]
+    files = sorted(results.glob("*.json"))
+    sections = [render(json.loads(file.read_text(encoding="utf-8")), file.name) for file in files]
     readme.write_text("\n".join([before + BEGIN, *sections, END + after]), encoding="utf-8")
 
 
 def render(figures: dict[str, Any], source: str) -> str:
     """Give the Markdown of one machine's figures (`benchmarks.bench` says what is in them)."""
-    parts = [f"\n### {_title(figures['machine'])} (`results/{source}`)\n", _machine_text(figures), _ceilings_text(figures)]
+    title = f"\n### {_title(figures['machine'])} (`results/{source}`)\n"
+    parts = [title, _machine_text(figures), _ceilings_text(figures)]
     if figures["runs"]:
         parts += ["**From mp4 to mp4** (models loaded)\n", _runs_table(figures["runs"])]
     for measured in figures["stages"]:
         parts += [_stages_title(measured), _stages_table(measured, figures["ceilings"])]
     for measured in figures["variants"]:
-        parts += [f"**What a choice costs: {measured['bundle']}** (from crop to decoded face)\n", _variants_table(measured)]
+        title = f"**What a choice costs: {measured['bundle']}**, {measured['device']}, from crop to decoded face\n"
+        parts += [title, _variants_table(measured)]
     for failed in figures["failed"]:
         parts.append(f"Not measured: `{failed['part']}`: {failed['reason']}.\n")
     return "\n".join(parts)
@@ -72,8 +75,8 @@ def _machine_text(figures: dict[str, Any]) -> str:
     machine = figures["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     return (
-        f"{machine['date']}, commit {machine['commit']}, {figures['seconds'] / 60:.1f} minutes in all, load before it began "
-        f"{machine['load_before']:g}. {versions}.\n"
+        f"{machine['date']}, commit {machine['commit']}, {figures['seconds'] / 60:.1f} minutes in all, "
+        f"load before it began {machine['load_before']:g}. {versions}.\n"
     )
 
 
@@ -107,8 +110,9 @@ def _run_row(run: dict[str, Any]) -> Row:
 def _stages_title(measured: dict[str, Any]) -> str:
     width, height = measured["frame"]
     return (
-        f"**Each stage alone: {measured['bundle']}**, {measured['device']}, {measured['dtype']}, face {measured['resolution']} px, "
-        f"frame {width} x {height}, {measured['steps']} steps, guidance {measured['guidance']:g}; all for one frame of the result\n"
+        f"**Each stage alone: {measured['bundle']}**, {measured['device']}, {measured['dtype']}, "
+        f"face {measured['resolution']} px, frame {width} x {height}, {measured['steps']} steps, "
+        f"guidance {measured['guidance']:g}; all for one frame of the result\n"
     )
 
 

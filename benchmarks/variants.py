@@ -2,9 +2,9 @@
 
     python -m benchmarks.variants [--bundle mini] [--device cpu] [--repeats 2] [--json FILE]
 
-Measured is all that happens to a window between its crops and its decoded faces. Every variant is done in every round, so
-that a machine that slows down slows all; the best round counts. "overlap" and "carry" finish 12 frames of a window's 16,
-"side by side" all of them (benchmarks.window_joins shows what that looks like).
+Measured is all that happens to a window between its crops and its decoded faces. Every variant is done in every round,
+so that a machine that slows down slows all; the best round counts. Windows that overlap (the product's own way) or are
+joined by carry finish 12 of their 16 frames, windows side by side all (benchmarks.window_joins: what that looks like).
 """
 
 import argparse
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,21 +112,21 @@ def _variants_of(
     variants: dict[str, tuple[int, Callable[[], None]]] = {
         f"{own_dtype}, {usual.steps} steps, guidance {usual.guidance:g}": (
             count,
-            lambda: window.generate(bundle, usual, count),
+            partial(window.generate, bundle, usual, count),
         )
     }
     for dtype in DTYPES[bundle.device.type]:
         if dtype != own_dtype:
-            other = load(dtype)
-            variants[dtype] = count, lambda other=other: window.generate(other, usual, count)  # type: ignore[misc]
+            variants[dtype] = count, partial(window.generate, load(dtype), usual, count)
     for steps in (1, 2 * usual.steps):
-        denoising = replace(usual, steps=steps)
-        variants["1 step" if steps == 1 else f"{steps} steps"] = count, lambda denoising=denoising: window.generate(bundle, denoising, count)  # type: ignore[misc]
+        name = "1 step" if steps == 1 else f"{steps} steps"
+        variants[name] = count, partial(window.generate, bundle, replace(usual, steps=steps), count)
     if is_guided(usual.guidance):
-        variants["no guidance"] = count, lambda: window.generate(bundle, replace(usual, guidance=1.0), count)
+        variants["no guidance"] = count, partial(window.generate, bundle, replace(usual, guidance=1.0), count)
     if overlap:
-        variants["windows side by side"] = window.size, lambda: window.generate(bundle, usual, window.size)
-        variants["windows joined by carry"] = count, lambda: window.generate(bundle, usual, count, is_carried=True)
+        variants["windows side by side"] = window.size, partial(window.generate, bundle, usual, window.size)
+        carried = partial(window.generate, bundle, usual, count, is_carried=True)
+        variants["windows joined by carry"] = count, carried
     return variants
 
 

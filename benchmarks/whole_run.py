@@ -3,8 +3,8 @@
     python -m benchmarks.whole_run [--bundle mini] [--device cpu] [--dtype bfloat16] [--seconds 5] [--size 1280x720]
                                    [--json FILE]
 
-The clip is the bundled sample, repeated to the length; with --size it lies in a larger picture. Reading, face detection,
-generation and writing overlap: busy seconds of the stages add up to more than the time that passed.
+The clip is the bundled sample, repeated to the length; with --size it lies in a larger picture. Reading, face
+detection, generation and writing overlap: busy seconds of the stages add up to more than the time that passed.
 """
 
 import argparse
