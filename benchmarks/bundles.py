@@ -4,6 +4,8 @@
 Whisper tiny) and random weights: as fast and as large as the real ones, and no picture worth looking at.
 """
 
+from typing import Any
+
 import torch
 from diffusers import AutoencoderKL
 
@@ -47,7 +49,7 @@ def _seeded_official(name: str, resolution: int, device: torch.device, dtype: to
     torch.manual_seed(SEED)
     with device:
         unet = UNet3DConditionModel(UNetConfig()).to(dtype)
-        vae = AutoencoderKL(**AUTOENCODER)
+        vae: Any = AutoencoderKL(**AUTOENCODER)
         audio_encoder = WhisperAudioEncoder(WhisperEncoderConfig())
     torch.nn.Module.to(vae, dtype=dtype)
     return Bundle(

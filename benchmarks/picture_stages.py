@@ -111,8 +111,8 @@ def write_clip(clip: Clip, mouths: list[Crop], bundle: Bundle, out: Path, meter:
     new_faces = [mouths[number % len(mouths)] for number in range(len(clip.frames))]
     with meter("paste") as pasting:
         pictures = [
-            paste_face(frame, mouth, face.matrix, mask, paste_mask=paste_mask)
-            for frame, mouth, face in zip(clip.frames, new_faces, clip.faces, strict=True)
+            paste_face(frame, mouth, face.matrix, mask, paste_mask=paste_mask, crop=crop)
+            for frame, mouth, face, crop in zip(clip.frames, new_faces, clip.faces, clip.crops, strict=True)
             if face.matrix is not None
         ]
     height, width = pictures[0].shape[:2]

@@ -283,7 +283,8 @@ class _Run:
             picture, face = finished.frame.picture, finished.frame.face
             if finished.mouth is not None and face is not None and face.matrix is not None:
                 with self._clock.measure("paste"):
-                    picture = paste_face(picture, finished.mouth, face.matrix, mask, paste_mask=paste_mask)
+                    crop = finished.frame.crop
+                    picture = paste_face(picture, finished.mouth, face.matrix, mask, paste_mask=paste_mask, crop=crop)
             with self._clock.measure("encode"):
                 writer.write(finished.frame.index, picture)
             self._segments_done = writer.num_finished
