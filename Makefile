@@ -1,6 +1,6 @@
 # Every target does its own set-up; the second time that costs less than a second.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo app services stop sample picture test check lint types format bench lock
+.PHONY: help setup setup-dev demo app services stop sample picture test check lint types format bench bench-gpu bench-long lock
 
 PYTHON := .venv/bin/python
 
@@ -46,11 +46,18 @@ types: setup-dev
 format: setup-dev  ## let ruff order imports and mend what it can
 	$(PYTHON) -m ruff check --fix .
 
-bench: setup-dev  ## measure memory, window joins and cancel times on the sample, and how fast training gets its data
+bench: setup-dev  ## measure speed and memory on the processor (under 9 minutes); tables in benchmarks/README.md
+	$(PYTHON) -m benchmarks.bench
+
+bench-gpu: setup-dev  ## the same on the GPU (under 9 minutes)
+	$(PYTHON) -m benchmarks.bench --device cuda
+
+bench-long: setup-dev  ## memory over the length, window joins, cancel times, data loading, long videos (hours on a processor)
 	$(PYTHON) -m benchmarks.streaming_memory samples/sample.mp4 samples/sample.wav
 	$(PYTHON) -m benchmarks.window_joins samples/sample.mp4 samples/sample.wav
 	$(PYTHON) -m benchmarks.cancel_times
 	$(PYTHON) -m benchmarks.data_loading
+	$(PYTHON) -m benchmarks.bench --minutes 0 --lengths 5 60 600 --out benchmarks/results/cpu-long.json
 
 lock: setup-dev  ## write constraints.txt from what .venv holds
 	scripts/lock.sh

@@ -1,8 +1,8 @@
 """Does a long video need more memory than a short one? Peak resident memory of whole runs, each in its own process.
 
-    python benchmarks/streaming_memory.py VIDEO AUDIO [--seconds 10 60] [--model mini] [--steps 1]
+    python -m benchmarks.streaming_memory VIDEO AUDIO [--seconds 10 60] [--model mini] [--steps 1]
 
-VIDEO and AUDIO are repeated to each length without encoding them again. Peak = resident memory of the process and its
+VIDEO and AUDIO are repeated to each length. Peak = resident memory of the process and its
 ffmpeg children, sampled five times a second. Wanted: the longest within 10 % of the shortest.
 Last figures: see benchmarks/README.md.
 """
@@ -14,18 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-
-def repeat_to(path: Path, seconds: float, out: Path) -> Path:
-    """Write a file that repeats `path` up to a length, packets copied."""
-    command = ["ffmpeg", "-v", "error", "-y", "-stream_loop", "-1", "-i", f"file:{path}", "-t", str(seconds)]
-    subprocess.run([*command, "-c", "copy", f"file:{out}"], check=True, timeout=300)
-    return out
+from benchmarks.clips import repeat_audio, repeat_video
 
 
 def run_once(arguments: argparse.Namespace, seconds: float, folder: Path) -> dict[str, float]:
     """Lip-sync one length in a process of its own and give its report."""
-    video = repeat_to(arguments.video, seconds, folder / f"video{seconds:g}{arguments.video.suffix}")
-    audio = repeat_to(arguments.audio, seconds, folder / f"audio{seconds:g}{arguments.audio.suffix}")
+    video = repeat_video(arguments.video, seconds, folder / f"video{seconds:g}.mp4")
+    audio = repeat_audio(arguments.audio, seconds, folder / f"audio{seconds:g}.wav")
     report = folder / f"report{seconds:g}.json"
     command = [sys.executable, "-m", "latentsync_core", "lipsync", str(video), str(audio), str(folder / "out.mp4")]
     command += ["--model", arguments.model, "--quiet", "--report", str(report)]

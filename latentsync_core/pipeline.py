@@ -298,6 +298,7 @@ class _Run:
                         mask,
                         paste_mask=paste_mask,
                         opacity=finished.frame.opacity,
+                        crop=finished.frame.crop,
                     )
             with self._clock.measure("encode"):
                 writer.write(finished.frame.index, picture)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from latentsync_core.face.alignment import OUTSIDE, crop_matrix
+from latentsync_core.face.alignment import crop_face, crop_matrix
 from latentsync_core.face.colour_match import apply_colour_shift, measure_colour_shift
 from latentsync_core.face.landmarks import FloatArray, UInt8Image
 from latentsync_core.face.sampling import compose_affine, invert_affine, sample_affine, shift_affine
@@ -37,6 +37,7 @@ def paste_face(
     colour_shift: Float32Array | None = None,
     paste_mask: Float32Array | None = None,
     opacity: float = 1.0,
+    crop: UInt8Image | None = None,
 ) -> UInt8Image:
     """Put a generated face into its frame.
 
@@ -50,6 +51,7 @@ def paste_face(
         paste_mask: like `mask`, 1 = the frame shows, 0 = the face, between = both; None = the hole with a soft edge.
             A model may generate more than is shown: its cheeks and collar need not be pasted.
         opacity: of the face, in [0, 1]; 0 leaves the frame as it is.
+        crop: (R, R, 3) uint8 of `crop_face` with this matrix, if it is at hand: saves drawing it once more.
 
     Returns:
         (H, W, 3) uint8, a new frame; identical to `frame` where the face is not shown.
@@ -59,7 +61,7 @@ def paste_face(
     mask = _flat_mask(mask, resolution)
     to_crop = crop_matrix(matrix, resolution)
     if colour_shift is None:
-        colour_shift = measure_shift(frame, face, matrix, mask)
+        colour_shift = measure_shift(frame, face, matrix, mask, crop)
     generated = apply_colour_shift(generated, colour_shift)
 
     alpha, bounds = _soft_hole(mask.tobytes(), resolution) if paste_mask is None else _shown(paste_mask, resolution)
@@ -76,11 +78,13 @@ def paste_face(
     return pasted
 
 
-def measure_shift(frame: UInt8Image, face: GeneratedFace, matrix: FloatArray, mask: Float32Array) -> Float32Array:
+def measure_shift(
+    frame: UInt8Image, face: GeneratedFace, matrix: FloatArray, mask: Float32Array, crop: UInt8Image | None = None
+) -> Float32Array:
     """Measure one frame's colour shift, (64, 64, 3) float32 levels; arguments as in `paste_face`."""
     generated = _to_levels(face)
     resolution = generated.shape[0]
-    original = sample_affine(frame, crop_matrix(matrix, resolution), (resolution, resolution), border=OUTSIDE)
+    original = crop_face(frame, matrix, resolution) if crop is None else crop
     return measure_colour_shift(original.astype(np.float32), generated, _flat_mask(mask, resolution))
 
 

@@ -72,6 +72,13 @@ def test_pasting_does_not_darken():
     assert (theirs.astype(float) - frame)[inside].mean() < -0.5
 
 
+def test_a_crop_at_hand_gives_the_same_picture_to_the_bit():
+    frame, matrix = astronaut(), fit_similarity(ASTRONAUT_ANCHORS)
+    crop = crop_face(frame, matrix)
+    face = np.clip(crop.astype(int) + 9, 0, 255).astype(np.uint8)
+    assert np.array_equal(paste_face(frame, face, matrix, MASK, crop=crop), paste_face(frame, face, matrix, MASK))
+
+
 def test_a_paste_mask_says_how_much_of_the_face_is_shown():
     frame, matrix = astronaut(), fit_similarity(ASTRONAUT_ANCHORS)
     face = np.zeros((256, 256, 3), np.uint8)
