@@ -62,7 +62,7 @@ PAIR_MEASURES = (
     Measure("lpips", "LPIPS (VGG)", "lower", _REAL, 3, "perceptual"),
     Measure("csim", "CSIM (ArcFace)", "higher", MODES, 3, "identity"),
     Measure("sharpness", "Mouth sharpness (1 = source)", "higher", MODES, 3, "sharpness"),
-    Measure("flicker", "Flicker above the source, grey levels", "lower", MODES, 3, "flicker"),
+    Measure("flicker", "Flicker above the source, grey levels (0 is right)", "none", MODES, 3, "flicker"),
     Measure("seam", "Seam, grey levels per px", "lower", MODES, 3, "seam"),
 )
 #: One value for all results of a system together.

@@ -96,7 +96,7 @@ def read_pairs(folder: Path) -> tuple[list[Pair], System]:
         if mode not in MODES:
             raise BadOption(f"{path}, line {number}: mode is {mode!r}, known are {', '.join(MODES)}")
         driver = folder / row["driver"] if row.get("driver") else (source if mode == "reconstruction" else None)
-        pairs.append(Pair(mode, str(Path(row["result"]).with_suffix("")), source, audio, driver))  # type: ignore[arg-type]
+        pairs.append(Pair(mode, str(Path(row["result"]).with_suffix("")), source, audio, driver))
     if not pairs:
         raise BadOption(f"{path} lists nothing")
     return pairs, System(folder.resolve().name, "results", folder)

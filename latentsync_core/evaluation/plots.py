@@ -11,6 +11,7 @@ from latentsync_core.evaluation.measures import MODE_WORDS, measures_of
 COLUMNS = 4
 OURS, SOUND, OLD = "#14877d", "#b0b7bd", "#d97706"
 FPS = 25
+TRACKS = ("sync_confidence", "stable_confidence", "sharpness", "flicker", "seam")
 
 mpl.rcParams["svg.hashsalt"] = "evaluation"  # the same figures give the same file
 
@@ -42,8 +43,7 @@ def plot_measures(mode: str, rows: dict[str, dict[str, Any]], path: Path) -> Non
 
 def plot_series(series: dict[str, list[float | None]], title: str, path: Path) -> None:
     """Draw one result over time: mouth opening over the sound, sync confidence if there is one, pictures."""
-    tracks = [name for name in ("sync_confidence", "stable_confidence") if name in series]
-    tracks += [name for name in ("sharpness", "flicker", "seam") if name in series]
+    tracks = [name for name in TRACKS if name in series]
     figure = Figure(figsize=(10, 2.6 + 1.4 * len(tracks)), layout="constrained")
     heights = [2.0, *([1.0] * len(tracks))]
     mouth, *others = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights).ravel()

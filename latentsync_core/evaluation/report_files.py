@@ -7,16 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from latentsync_core.evaluation.plots import plot_measures, plot_series
-from latentsync_core.evaluation.tables import (
-    Table,
-    comparison_tables,
-    mode_tables,
-    notes,
-    paper_table,
-    to_markdown,
-)
+from latentsync_core.evaluation.results import RESULTS
+from latentsync_core.evaluation.tables import Table, comparison_tables, mode_tables, notes, paper_table, to_markdown
 
-RESULTS, MARKDOWN, HTML = "results.json", "report.md", "report.html"
+MARKDOWN, HTML = "report.md", "report.html"
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color:#1c2226}"
     "table{border-collapse:collapse;margin:1rem 0;font-size:13px}td,th{border-bottom:1px solid #d8dee2;"

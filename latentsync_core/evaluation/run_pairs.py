@@ -159,6 +159,7 @@ class _Looks:
         self._pair, self._settings = pair, settings
         self._detector: MediapipeBackend | None = None
         self._seen: dict[Path, SeenClip] = {}
+        self._features: dict[Path, dict[str, NDArray[np.float32]]] = {}
         self._heard: Heard | None = None
 
     @property
@@ -171,6 +172,11 @@ class _Looks:
         if path not in self._seen:
             self._seen[path] = see_clip(path, self.detector, self._settings.seconds)
         return self._seen[path]
+
+    def features_of_real(self, path: Path, networks: Networks) -> dict[str, NDArray[np.float32]]:
+        if path not in self._features:
+            self._features[path] = features_of(self.real(path), networks)
+        return self._features[path]
 
     @property
     def heard(self) -> Heard:
@@ -206,7 +212,7 @@ def _score(system: System, pair: Pair, result: Path | None, looks: _Looks, setti
             problem = str(error)
         else:
             measured = measure_result(clip, real, looks.heard, pair.mode, networks, settings.vshift)
-            features = {"result": measured.features, "real": features_of(real, networks)}
+            features = {"result": measured.features, "real": looks.features_of_real(compared, networks)}
     scores = dict(measured.scores)
     if system.kind == "ground_truth":
         scores.pop("leakage", None)  # its own mouth is the right one

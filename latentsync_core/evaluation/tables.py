@@ -24,7 +24,9 @@ def estimate_words(estimate: dict[str, Any] | None, digits: int) -> str:
 
 def paper_table(results: dict[str, Any]) -> Table:
     """The paper's table: its columns, a row a method; the paper's own rows where the data set is one of its."""
-    systems = list(dict.fromkeys(name for table in results["tables"].values() for name in table))
+    found = {name for table in results["tables"].values() for name in table}
+    methods = [name for table in results["tables"].values() for name in table if name not in results["baselines"]]
+    systems = [*(name for name in results["baselines"] if name in found), *dict.fromkeys(methods)]
     rows = []
     for system in systems:
         cells = []

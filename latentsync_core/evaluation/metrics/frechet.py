@@ -26,4 +26,4 @@ def _spread(features: Features) -> NDArray[np.float64]:
     """Give a matrix of at most D rows whose square is the covariance."""
     centred = features - features.mean(axis=0, dtype=np.float64)
     centred = centred / np.sqrt(len(features) - 1)
-    return np.linalg.qr(centred, mode="r") if len(centred) > centred.shape[1] else centred
+    return np.asarray(np.linalg.qr(centred, mode="r")) if len(centred) > centred.shape[1] else centred
