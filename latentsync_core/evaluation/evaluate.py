@@ -86,4 +86,4 @@ def _judge_name(settings: RunSettings) -> str | None:
     weights = settings.weights
     if weights.missing(STABLE_SYNCNET) is not None:
         return None
-    return StableSyncNetJudge.from_folder(weights.path_of(STABLE_SYNCNET)).name
+    return StableSyncNetJudge.name_of(weights.path_of(STABLE_SYNCNET))

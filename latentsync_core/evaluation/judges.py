@@ -1,6 +1,5 @@
 """Judges of sync: networks that put a face and a sound into one space. Each carries the name of its weights."""
 
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +12,7 @@ from scipy.signal import medfilt
 from latentsync_core.audio.mfcc import speech_mfcc
 from latentsync_core.data_preparation.sync_offset import AlignedClip
 from latentsync_core.data_preparation.syncnet_offset import SyncNetOffset
-from latentsync_core.evaluation.seen_clip import SAMPLES_PER_FRAME, SeenClip, read_at_25
+from latentsync_core.evaluation.seen_clip import FPS, SAMPLES_PER_FRAME, SeenClip, read_at_25
 from latentsync_core.models.syncnet_v2 import FACE_SIDE, MFCC_COLUMNS, NUM_FRAMES, SyncNetV2, load_syncnet_v2
 
 MFCC_PER_FRAME = 4
@@ -77,7 +76,7 @@ class SyncNetV2Judge:
     @staticmethod
     def _cut_crops(clip: SeenClip, count: int) -> NDArray[np.uint8]:
         boxes = smooth_boxes(clip.meshes[:count])
-        frames = islice(read_at_25(clip.path, float("inf")), count)
+        frames = read_at_25(clip.path, count / FPS)
         crops = [syncnet_crop(frame, *box) for frame, box in zip(frames, boxes, strict=True)]
         return np.stack(crops)[..., ::-1].transpose(0, 3, 1, 2).copy()  # BGR, as OpenCV read them there
 
@@ -95,9 +94,13 @@ class StableSyncNetJudge:
         Raises:
             BadCheckpoint: if it is not that.
         """
+        return cls(SyncNetOffset.from_checkpoint(path), cls.name_of(path))
+
+    @staticmethod
+    def name_of(path: Path) -> str:
+        """The judge's name by its folder, of which `best` and `syncnet` are parts of a run."""
         run = path.resolve()
-        place = run.parent.name if run.name in ("best", "syncnet") else run.name
-        return cls(SyncNetOffset.from_checkpoint(path), f"StableSyncNet ({place})")
+        return f"StableSyncNet ({run.parent.name if run.name in ('best', 'syncnet') else run.name})"
 
     def embed(self, clip: SeenClip, pcm: NDArray[np.int16]) -> tuple[Track, Track] | None:
         """Embed the aligned crops' lower halves and their mel."""

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from multiprocessing import get_context
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from latentsync_core.data_preparation.parallel import begin_process
 from latentsync_core.errors import FaceNotFound, UnreadableMedia
 from latentsync_core.evaluation.baselines import write_pasted_reference
 from latentsync_core.evaluation.measure import Heard, Measured, features_of, measure_result
@@ -119,11 +122,9 @@ def _each_pair(
 
 
 def _begin_process() -> None:
-    import cv2
-    import torch
-
+    """Set up a process of the pool: one thread for each library, and no life after its parent's."""
+    begin_process()
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
 
 
 @lru_cache(maxsize=1)
@@ -139,7 +140,8 @@ def measure_pair(pair: Pair, systems: list[System], out_dir: Path, settings: Run
         if not system.takes_part(pair):
             continue
         if system.kind == "paste_reference":
-            _paste_reference(system, pair, looks, settings)
+            with suppress(FaceNotFound):  # then there is nothing to paste, and every row says why
+                _paste_reference(system, pair, looks, settings)
         result = system.result_of(pair)
         files = [fingerprint(path) for path in (result, pair.source, pair.audio, pair.driver)]
         path = out_dir / "cache" / f"{_key([system.name, system.kind, pair.mode, pair.name, *files], settings)}.json"
@@ -204,14 +206,14 @@ def _score(system: System, pair: Pair, result: Path | None, looks: _Looks, setti
     if result is None:
         problem = "there is no result"
     else:
-        real = looks.real(compared)
         try:
+            real, heard = looks.real(compared), looks.heard
             fits = real.fits if _size(result) == _size(compared) else None
             clip = real if result == compared else see_clip(result, looks.detector, settings.seconds, fits)
         except (FaceNotFound, UnreadableMedia) as error:
             problem = str(error)
         else:
-            measured = measure_result(clip, real, looks.heard, pair.mode, networks, settings.vshift)
+            measured = measure_result(clip, real, heard, pair.mode, networks, settings.vshift)
             features = {"result": measured.features, "real": looks.features_of_real(compared, networks)}
     scores = dict(measured.scores)
     if system.kind == "ground_truth":
