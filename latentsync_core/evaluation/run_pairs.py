@@ -218,9 +218,18 @@ def _score(system: System, pair: Pair, result: Path | None, looks: _Looks, setti
     scores = dict(measured.scores)
     if system.kind == "ground_truth":
         scores.pop("leakage", None)  # its own mouth is the right one
-    where = [str(path.absolute()) if path else "" for path in (result, pair.source, pair.audio)]
     return PairScore(
-        system.name, pair.mode, pair.name, *where, measured.frames, problem, scores, measured.series, features
+        system=system.name,
+        mode=pair.mode,
+        name=pair.name,
+        result=str(result.absolute()) if result else "",
+        source=str(pair.source.absolute()),
+        audio=str(pair.audio.absolute()),
+        frames=measured.frames,
+        problem=problem,
+        scores=scores,
+        series=measured.series,
+        features=features,
     )
 
 
@@ -252,7 +261,7 @@ def _read(path: Path) -> PairScore | None:
 def _write(path: Path, score: PairScore) -> None:
     arrays = {f"{side}.{key}": array for side, named in score.features.items() for key, array in named.items()}
     partial = path.with_name(f"{path.stem}.part.npz")
-    np.savez(partial, **arrays)  # type: ignore[arg-type]
+    np.savez(partial, **arrays)
     partial.replace(path.with_suffix(".npz"))
     partial = path.with_suffix(".part")
     partial.write_text(json.dumps(score.to_dict()), encoding="utf-8")

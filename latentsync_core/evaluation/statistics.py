@@ -47,13 +47,13 @@ def mean_estimate(values: Sequence[float]) -> Estimate | None:
 
 
 def jackknife_estimate(parts: Sequence[int], figure: Callable[[Sequence[int]], float]) -> Estimate | None:
-    """Give a figure of all parts together, such as FID, with the interval of its jackknife standard error.
+    """Give a distance of all parts together, such as FID, with the interval of its jackknife standard error.
 
     A bootstrap would draw the same pair twice, which alone raises a Frechet distance.
 
     Args:
         parts: indices of the pairs.
-        figure: of a choice of them.
+        figure: of a choice of them, 0 or more; so is the interval.
 
     Returns:
         None if the figure is not a number; no interval below three parts.
@@ -65,7 +65,7 @@ def jackknife_estimate(parts: Sequence[int], figure: Callable[[Sequence[int]], f
         return Estimate(value, len(parts))
     left_out = np.array([figure([other for other in parts if other != part]) for part in parts])
     error = float(np.sqrt((len(parts) - 1) * left_out.var()))
-    return Estimate(value, len(parts), value - NORMAL * error, value + NORMAL * error)
+    return Estimate(value, len(parts), max(0.0, value - NORMAL * error), value + NORMAL * error)
 
 
 def compare(first: Sequence[float], second: Sequence[float]) -> Comparison | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from latentsync_core.evaluation.measures import MODES, PAIR_MEASURES, SET_MEASURES, measures_of
 from latentsync_core.evaluation.metrics.frechet import frechet_distance
+from latentsync_core.evaluation.pairs import GROUND_TRUTH
 from latentsync_core.evaluation.run_pairs import PairScore
 from latentsync_core.evaluation.statistics import compare, jackknife_estimate, mean_estimate
 
@@ -23,7 +24,7 @@ def summarise(scores: list[PairScore], baselines: Sequence[str]) -> dict[str, An
 
     Args:
         scores: of all systems on all pairs.
-        baselines: names of the rows that are no method's: they are not compared with each other.
+        baselines: names of the rows that are no method's: methods are compared with each other and with these.
 
     Returns:
         JSON-ready: "tables" {mode: {system: Row}}, and "comparisons", a list of first, second, mode and, by measure,
@@ -38,9 +39,9 @@ def summarise(scores: list[PairScore], baselines: Sequence[str]) -> dict[str, An
             continue
         grouped = {system: [score for score in of_mode if score.system == system] for system in systems}
         tables[mode] = {system: _row(mode, grouped[system]) for system in systems}
-        for first, second in combinations(systems, 2):
-            if first in baselines and second in baselines:
-                continue
+        methods = [system for system in systems if system not in baselines]
+        others = [system for system in systems if system in baselines and system != GROUND_TRUTH.name]
+        for first, second in [*combinations(methods, 2), *product(methods, others)]:
             measures = _differences(mode, grouped[first], grouped[second])
             if measures:
                 comparisons.append({"mode": mode, "first": first, "second": second, "measures": measures})

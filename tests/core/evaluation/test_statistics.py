@@ -25,7 +25,7 @@ def test_one_value_has_no_interval_and_none_no_mean():
 
 
 def test_the_jackknife_of_a_mean_is_its_standard_error():
-    values = np.random.default_rng(0).normal(size=30)
+    values = np.random.default_rng(0).normal(5, size=30)
     found = jackknife_estimate(range(30), lambda chosen: float(values[list(chosen)].mean()))
     assert found.high - found.value == pytest.approx(1.96 * values.std(ddof=1) / np.sqrt(30))
     assert jackknife_estimate(range(3), lambda chosen: float("nan")) is None
