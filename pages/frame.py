@@ -6,7 +6,7 @@ Streamlit: the first visitor of a deep link would get that file alone, without t
 
 import streamlit as st
 
-from pages.parts.places import ABOUT, ASSETS, JOB, JOBS, NEW_VIDEO, TRAINING
+from pages.parts.places import ABOUT, ASSETS, EVALUATION, JOB, JOBS, NEW_VIDEO, TRAINING
 
 st.set_page_config(
     page_title="Lip-sync studio",
@@ -21,6 +21,7 @@ page = st.navigation(
         st.Page(NEW_VIDEO, title="New video", icon=":material/add_circle:", url_path="new", default=True),
         st.Page(JOBS, title="My videos", icon=":material/video_library:", url_path="jobs"),
         st.Page(JOB, title="Video", icon=":material/movie:", url_path="job", visibility="hidden"),
+        st.Page(EVALUATION, title="Evaluation", icon=":material/monitoring:", url_path="evaluation"),
         st.Page(TRAINING, title="Training", icon=":material/model_training:", url_path="training"),
         st.Page(ABOUT, title="About", icon=":material/info:", url_path="about"),
     ],

@@ -15,6 +15,7 @@ from worker.job import LipSyncJob
 from worker.settings import Settings
 
 TASK = "worker.tasks.run_lip_sync"
+EVALUATION_TASK = "worker.evaluations.run_evaluation"
 NO_TIMEOUT = -1  # we time jobs by their frames and steps, see estimate.py; RQ's alarm could hit anywhere
 FAILURE_SECONDS = 86400
 
@@ -38,6 +39,23 @@ class Dispatch:
             at_front=at_front,
             pipeline=pipe,
         )
+
+    def enqueue_evaluation(self, job_id: str) -> None:
+        """Put the evaluation of a finished job at the end of the line."""
+        self.queue.enqueue_call(
+            EVALUATION_TASK,
+            args=[job_id],
+            job_id=self.evaluation_id(job_id),
+            timeout=NO_TIMEOUT,
+            result_ttl=0,
+            failure_ttl=FAILURE_SECONDS,
+            description=f"evaluation of {job_id}",
+        )
+
+    @staticmethod
+    def evaluation_id(job_id: str) -> str:
+        """RQ's id of a job's evaluation."""
+        return f"{job_id}-evaluation"
 
     def withdraw(self, job: LipSyncJob) -> None:
         """Take the job's current attempt out of the line; nothing happens if it is not in it."""

@@ -97,7 +97,7 @@ class GpuProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=_environment(),
+                env=child_environment(),
             )
         self._pipe = Connection(ours.detach())
         self._heard_at = time.monotonic()
@@ -224,7 +224,7 @@ def _read_output(process: subprocess.Popen[bytes], kept: deque[str]) -> None:
                 logger.debug("output: %s", text)
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """This process's environment; the child finds our packages wherever it was started.
 
     OpenMP's barriers spin by default, which on a busy machine makes a denoising step many times slower.

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     queue_name: str = Field(default="lipsync", pattern=r"^[A-Za-z0-9_-]+$")
     data_dir: Path = Path("jobs")  # one folder per job; the web page and the workers share it
     runs_dir: Path = Path("runs")  # of the trainers, which the page Training shows
+    evaluations_dir: Path = Path("evaluations")  # tables of `evaluate`, which the page Evaluation shows
+    evaluation_weights: Path = Path("models/evaluation")  # networks of the measures, each optional
     model_cache_dir: Path | None = None  # None: the library's own default
 
     # the model
@@ -44,6 +46,8 @@ class Settings(BaseSettings):
     max_total_bytes: int = Field(default=50 * GIB, gt=0)  # all job folders
     min_free_bytes: int = Field(default=1 * GIB, ge=0)  # of the disk, below which no upload is taken
 
+    evaluation_seconds: float = Field(default=60.0, gt=0)  # of a job's result that its evaluation looks at
+
     # how long things are kept
     retention_days: float = Field(default=7.0, gt=0)  # after a job ended
     draft_hours: float = Field(default=6.0, gt=0)  # uploads that no job was made of
@@ -59,6 +63,7 @@ class Settings(BaseSettings):
     timeout_per_frame: float = Field(default=2.0, gt=0)
     timeout_per_frame_step_cpu: float = Field(default=2.0, gt=0)
     timeout_per_frame_step_cuda: float = Field(default=0.2, gt=0)
+    evaluation_timeout: float = Field(default=1800.0, gt=0)  # of one job's evaluation
     max_crashes: int = Field(default=3, ge=1)  # of the child without a new finished segment between them
     lease_seconds: float = Field(default=10.0, ge=1)  # a worker silent for so long has lost its job
 

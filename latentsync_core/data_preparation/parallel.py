@@ -54,7 +54,7 @@ def _run_pool(
 ) -> Iterator[tuple[RawVideo, VideoResult]]:
     """Prepare videos in one pool of processes; those that it could not finish because one died are added to `lost`."""
     workers = min(options.workers, len(videos))
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_process) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=begin_process) as pool:
         futures = {pool.submit(_prepare, video, out_dir, options): video for video in videos}
         try:
             for future in as_completed(futures):
@@ -68,7 +68,7 @@ def _run_pool(
     lost.sort(key=lambda video: order[video.name])
 
 
-def _begin_process() -> None:
+def begin_process() -> None:
     """Set up a process of the pool: one thread for each library, and no life after its parent's."""
     cv2.setNumThreads(1)
     parent = parent_process()

@@ -114,6 +114,22 @@ class SyncNetOffset:
         best = max(means, key=lambda offset: (means[offset], -abs(offset)))
         return SyncOffset(best, means[best] - float(np.median(list(means.values()))))
 
+    @torch.no_grad()
+    def embed_tracks(self, clip: AlignedClip) -> tuple[Tensor, Tensor] | None:
+        """Give the unit embeddings of every stretch that is whole in picture and sound, one per first frame.
+
+        Returns:
+            pictures (T, D) and sounds (T, D); None if the clip is shorter than one stretch.
+        """
+        mel = syncnet_mel(torch.from_numpy(clip.pcm.astype(np.float32) / 32768))
+        firsts = range(len(clip.crops) - self._num_frames + 1)
+        windows = [cut_mel_window(mel, first, self._num_frames) for first in firsts]
+        whole = [window for window in windows if window is not None]  # the last ones may be missing
+        if not whole:
+            return None
+        pictures = self._embed_pictures(self._lower_halves(clip), list(range(len(whole))))
+        return pictures, self._embed_sounds(whole)
+
     def _lower_halves(self, clip: AlignedClip) -> Tensor:
         """Reduce the crops to (F, 3, h, w) in [-1, 1], the lower half of the face."""
         halves = [

@@ -4,7 +4,6 @@ The protocol of arXiv:2412.09262, section 4, in small: reconstruction for pictur
 The sync measure is the correlation of mouth openings, which needs no trained judge; it is no SyncNet confidence.
 """
 
-import csv
 import json
 import logging
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from latentsync_core.evaluation.clip_list import choose_pairs, list_held_out
 from latentsync_core.evaluation.contact_sheet import write_contact_sheet
 from latentsync_core.evaluation.face_clip import MeasuredClip, measure_clip
 from latentsync_core.evaluation.mouth_sync import best_lag_correlation, spread_ratio
@@ -52,32 +52,6 @@ class ReconstructionScore:
     ssim: float
     sharpness: float
     correlation: float
-
-
-@dataclass(frozen=True)
-class HeldOutClip:
-    """A clip and whose it is."""
-
-    path: Path
-    identity: str
-
-
-def list_held_out(data_dir: Path, split: str = "val") -> list[HeldOutClip]:
-    """Real clips of one split, in the order of `data_dir/manifest.csv`."""
-    with (data_dir / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split and row["kind"] == "real"]
-    return [HeldOutClip(data_dir / row["clip"], row["identity"]) for row in rows]
-
-
-def choose_pairs(clips: list[HeldOutClip], count: int) -> list[tuple[Path, Path]]:
-    """Pairs (video, driver) of different people: neighbours in the list first, then clips further apart."""
-    pairs = [
-        (clip.path, clips[(index + shift) % len(clips)].path)
-        for shift in (1, 5, 3)
-        for index, clip in enumerate(clips)
-        if clips[(index + shift) % len(clips)].identity != clip.identity
-    ]
-    return pairs[:count]
 
 
 def run_held_out_study(

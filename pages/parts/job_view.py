@@ -10,7 +10,7 @@ from latentsync_core.errors import LipSyncError
 from pages.parts.components import compare_player, pieces_player
 from pages.parts.markup import empty_state, fact_grid, input_preview, page_head, progress_bar
 from pages.parts.owner import current_owner
-from pages.parts.places import JOBS, NEW_VIDEO
+from pages.parts.places import EVALUATION, JOBS, NEW_VIDEO
 from pages.parts.service import queue, settings
 from pages.parts.words import age_words, duration_words, size_words
 from worker.errors import JobNotFound, QueueUnavailable
@@ -173,6 +173,8 @@ def _show_actions(job: LipSyncJob, is_mine: bool) -> None:
             st.button(
                 "Try again", type="primary", icon=":material/refresh:", on_click=_retry, args=[job.id], key="retry"
             )
+        if job.state is JobState.FINISHED:
+            st.page_link(EVALUATION, label="Evaluation", icon=":material/monitoring:", query_params={"job": job.id})
         with st.popover("Copy link", icon=":material/link:"):
             st.caption("Whoever has this link can watch this video; only you can change or delete it.")
             st.code(job_link(job.id), language=None, wrap_lines=True)

@@ -1,6 +1,6 @@
 """Which clips are judged, and in which pairs."""
 
-from latentsync_core.evaluation.held_out_study import HeldOutClip, choose_pairs, list_held_out
+from latentsync_core.evaluation.clip_list import HeldOutClip, choose_pairs, list_held_out
 
 
 def test_only_real_clips_of_the_split_are_judged(tmp_path):
