@@ -1,14 +1,18 @@
 """The model bundles there are, and whether they are on this machine. No torch here: web pages read this."""
 
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from latentsync_core.errors import BadCheckpoint, BundleNotFound
 
-MINI_FOLDER = Path(__file__).resolve().parent.parent / "models" / "mini"
+log = logging.getLogger(__name__)
+
+MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
+MINI_FOLDER = MODELS_FOLDER / "mini"
 DEFAULT_CACHE_DIR = Path.home() / ".cache" / "latentsync-studio"
 #: Written next to a downloaded file once its checksum has been found right; holds the file's size and checksum.
 VERIFIED_SUFFIX = ".verified.json"
@@ -150,15 +154,25 @@ OFFICIAL_BUNDLES: dict[str, OfficialBundle] = {
 
 
 def list_bundles(cache_dir: Path | None = None) -> list[BundleInfo]:
-    """List the bundle of the repository (if it is there) and the official ones.
+    """List the bundles in `models/` (the small one first, then home-trained ones) and the official ones.
+
+    A bundle is known by its folder's name. One that cannot be read is left out, with a warning in the log.
 
     Args:
         cache_dir: where downloads lie; None = DEFAULT_CACHE_DIR.
     """
     cache_dir = cache_dir or DEFAULT_CACHE_DIR
     bundles = []
-    if (MINI_FOLDER / "bundle.json").is_file():
-        bundles.append(_info(read_bundle_config(MINI_FOLDER), is_available=True, download_bytes=0))
+    found = (path.parent for path in MODELS_FOLDER.glob("*/bundle.json"))
+    for folder in sorted(found, key=lambda folder: (folder.name != MINI_FOLDER.name, folder.name)):
+        try:
+            config = read_bundle_config(folder)
+        except BadCheckpoint as error:
+            log.warning("%s", error)
+            continue
+        title = config.title if config.name == folder.name else f"{config.title} ({folder.name})"
+        named = replace(config, name=folder.name, title=title)
+        bundles.append(_info(named, is_available=True, download_bytes=0))
     for official in OFFICIAL_BUNDLES.values():
         absent = [file.bytes for file in official.files if not file.is_verified(cache_dir)]
         bundles.append(_info(official.config, is_available=not absent, download_bytes=sum(absent)))
@@ -166,14 +180,15 @@ def list_bundles(cache_dir: Path | None = None) -> list[BundleInfo]:
 
 
 def bundle_folder(name_or_folder: str | Path) -> Path | None:
-    """Find the folder of a bundle that is one: "mini", or any folder with a bundle.json; None for an official one.
+    """Find a bundle's folder, by its name in `models/` or by its path; None for an official one.
 
     Raises:
         BundleNotFound: if it is neither.
     """
     if str(name_or_folder) in OFFICIAL_BUNDLES:
         return None
-    folder = MINI_FOLDER if str(name_or_folder) == "mini" else Path(name_or_folder)
+    in_models = MODELS_FOLDER / name_or_folder  # an absolute path stays one
+    folder = in_models if (in_models / "bundle.json").is_file() else Path(name_or_folder)
     if not (folder / "bundle.json").is_file():
         known = ", ".join(["mini", *OFFICIAL_BUNDLES])
         raise BundleNotFound(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from latentsync_core import bundle_catalog
 from latentsync_core.bundle_catalog import (
     OFFICIAL_BUNDLES,
     VERIFIED_SUFFIX,
@@ -44,6 +45,18 @@ def test_official_bundles_are_listed_as_absent_until_every_file_is_verified(tmp_
 
     OFFICIAL_BUNDLES["latentsync-1.6"].unet.local_path(tmp_path).write_bytes(b"123")  # cut short afterwards
     assert not {info.name: info.is_available for info in list_bundles(tmp_path)}["latentsync-1.6"]
+
+
+def test_home_trained_bundles_in_the_models_folder_are_offered_by_their_folders_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bundle_catalog, "MODELS_FOLDER", tmp_path)
+    for name, facts in (("own", FACTS | {"name": "mini"}), ("mini", FACTS | {"name": "mini"}), ("broken", {})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "bundle.json").write_text(json.dumps(facts))
+    listed = [(info.name, info.title) for info in list_bundles(tmp_path / "cache") if info.is_available]
+    assert listed == [("mini", "t"), ("own", "t (own)")]
+    assert bundle_folder("own") == tmp_path / "own"
 
 
 def test_the_two_official_bundles_share_one_autoencoder(tmp_path: Path):
