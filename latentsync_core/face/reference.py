@@ -2,7 +2,7 @@
 
 With each frame as its own reference a small model copies the old mouth; with one fixed frame it cannot. That frame
 should show what the model cannot guess: the person as turned as in the frames to be made, the teeth (mouth rather open
-than closed, but not at its widest), without motion blur.
+than closed, but not at its widest, and no broad smile: it would have to be painted over), without motion blur.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ from latentsync_core.face.landmarks import FaceLandmarks, FloatArray
 from latentsync_core.face.tracking import FaceFrame
 
 OPENING_RANK: Final = 0.6  # of the mouth openings among the candidates; 0 = the most closed, 1 = the widest
+WIDE_OPENING: Final = 0.05  # of the face's height; in 80 % of the training clips that rank's opening is below it
+WIDE_COST: Final = 10.0  # per opening beyond: one twice as wide costs as much as half of all ranks
 YAW_STEP: Final = 15.0  # degrees between the head poses that have a reference frame of their own
 NEAR_YAW: Final = 10.0  # degrees that count as the pose asked for
 YAW_COST: Final = 1.0 / 30.0  # per degree beyond: 30 degrees cost as much as the worst mouth
@@ -43,9 +45,10 @@ def choose_anchor(frames: Sequence[FaceFrame], yaw: float = 0.0) -> int:
     if not candidates:
         raise ValueError(f"none of the {len(frames)} frames shows a face: there is no reference to choose")
     faces = [face for _, face in candidates]
-    opening = _ranks([face.mouth_opening for face in faces])
+    openings = [face.mouth_opening for face in faces]
+    mouth = np.abs(_ranks(openings) - OPENING_RANK) + WIDE_COST * np.maximum(0.0, np.array(openings) - WIDE_OPENING)
     sharpness = _ranks([face.sharpness for face in faces])
-    cost = np.abs(opening - OPENING_RANK) + BLUR_COST * (1.0 - sharpness) + [_pose_cost(face, yaw) for face in faces]
+    cost = mouth + BLUR_COST * (1.0 - sharpness) + [_pose_cost(face, yaw) for face in faces]
     return candidates[int(np.argmin(cost))][0]
 
 

@@ -13,8 +13,13 @@ def frame(index, face=None):
 
 
 def test_the_mouth_is_rather_open_but_not_at_its_widest():
-    frames = [frame(100 + index, face_at(200, opening=0.01 * index)) for index in range(11)]
+    frames = [frame(100 + index, face_at(200, opening=0.005 * index)) for index in range(11)]
     assert choose_anchor(frames) == 106
+
+
+def test_who_smiles_broadly_all_the_time_is_shown_at_their_calmest():
+    frames = [frame(index, face_at(200, opening=0.05 + 0.05 * index)) for index in range(5)]
+    assert choose_anchor(frames) == 0
 
 
 def test_a_frontal_frame_is_preferred_to_a_turned_one_with_the_better_mouth():
