@@ -45,7 +45,7 @@ def probe(path: Path) -> dict:
 
 def test_a_deep_link_is_drawn_whole_for_the_first_visitor(studio: Studio, page: Page):
     page.goto(f"{studio.url}/about")
-    expect(page.get_by_test_id("stTopNavLink")).to_have_count(4)
+    expect(page.get_by_test_id("stTopNavLink")).to_have_count(5)
     expect(page.get_by_text("Consent comes first")).to_be_visible()
 
 

@@ -348,11 +348,11 @@ POOL = """
 import sys, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from latentsync_core.data_preparation.parallel import _begin_process
+from latentsync_core.data_preparation.parallel import begin_process
 import os
 import shutil
 if __name__ == "__main__":
-    pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin_process)
+    pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=begin_process)
     print(pool.submit(os.getpid).result(), flush=True)
     pool.submit(time.sleep, 60)
     time.sleep(60)

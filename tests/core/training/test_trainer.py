@@ -93,6 +93,17 @@ def test_the_curve_of_a_resumed_run_is_that_of_an_unbroken_one(tmp_path):
     assert [(row["step"], row["total"]) for row in rows[0]] == [(row["step"], row["total"]) for row in rows[1]]
 
 
+@pytest.fixture
+def heard_signals():
+    """SIGINT and SIGTERM are listened to, also by tests that a shell started with `&`."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    given = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    yield
+    for number, handler in zip(numbers, given, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_step_and_leaves_a_checkpoint(tmp_path, number):
     model = nn.Linear(1, 1)
