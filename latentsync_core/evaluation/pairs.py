@@ -1,7 +1,6 @@
 """What is judged: pairs of a video and a sound, and the systems whose results of them are compared. No torch here."""
 
 import csv
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,6 @@ from latentsync_core.evaluation.measures import MODES, Mode
 
 RESULT_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 PAIRS_FILE = "pairs.csv"
-HASHED_BYTES = 1 << 16  # of either end of a file
 
 
 @dataclass(frozen=True)
@@ -100,15 +98,3 @@ def read_pairs(folder: Path) -> tuple[list[Pair], System]:
     if not pairs:
         raise BadOption(f"{path} lists nothing")
     return pairs, System(folder.resolve().name, "results", folder)
-
-
-def fingerprint(path: Path | None) -> str:
-    """Tell a file from others: by its size and both ends, wherever it lies; "-" for none."""
-    if path is None or not path.is_file():
-        return "-"
-    digest = hashlib.sha256(str(path.stat().st_size).encode())
-    with path.open("rb") as file:
-        digest.update(file.read(HASHED_BYTES))
-        file.seek(max(0, path.stat().st_size - HASHED_BYTES))
-        digest.update(file.read())
-    return digest.hexdigest()[:16]

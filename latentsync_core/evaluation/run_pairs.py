@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from latentsync_core.data_preparation.parallel import begin_process
 from latentsync_core.errors import FaceNotFound, UnreadableMedia
 from latentsync_core.evaluation.baselines import write_pasted_reference
+from latentsync_core.evaluation.fingerprint import fingerprint
 from latentsync_core.evaluation.measure import Heard, Measured, features_of, measure_result
 from latentsync_core.evaluation.measures import Mode
 from latentsync_core.evaluation.metrics.sync_confidence import VSHIFT
 from latentsync_core.evaluation.networks import Networks, load_networks
-from latentsync_core.evaluation.pairs import Pair, System, fingerprint
+from latentsync_core.evaluation.pairs import Pair, System
 from latentsync_core.evaluation.seen_clip import SeenClip, hear, see_clip, to_int16
 from latentsync_core.evaluation.weights import EvaluationWeights
 from latentsync_core.face.mediapipe_backend import MediapipeBackend

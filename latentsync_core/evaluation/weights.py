@@ -7,6 +7,8 @@ nothing is downloaded. A metric whose file is missing is "not computed", and say
 from dataclasses import dataclass
 from pathlib import Path
 
+from latentsync_core.evaluation.fingerprint import fingerprint
+
 DEFAULT_FOLDER = Path("models/evaluation")
 
 
@@ -78,4 +80,4 @@ class EvaluationWeights:
         """What there is, so that figures made with other weights are not taken for these."""
         found = [self.path_of(file) for file in ALL if self.missing(file) is None]
         files = [part for path in found for part in ([path] if path.is_file() else sorted(path.iterdir()))]
-        return [f"{path.name}:{path.stat().st_size}:{path.stat().st_mtime_ns}" for path in files]
+        return [f"{path.name}:{fingerprint(path)}" for path in files]
