@@ -26,11 +26,13 @@ from latentsync_core.audio.mel import MELS_PER_SECOND, VIDEO_FPS, mel_window_len
 from latentsync_core.diffusion.latents import Autoencoder, encode_to_latents
 from latentsync_core.errors import UnreadableMedia
 from latentsync_core.training.face_clips import FaceClip, clip_weights
+from latentsync_core.training.losses.mouth_loss import MEASURES, mouth_measures
 from latentsync_core.training.window_changes import change_mel, change_pictures
 
 log = logging.getLogger(__name__)
 
 ENCODED_AT_ONCE = 16  # frames
+NO_MOUTH = np.empty((0, MEASURES), np.float32)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class SyncClip:
         """(80, T) in [-4, 4] at 80 per second."""
         return np.load(self.mel_path, mmap_mode="r")
 
+    @cached_property
+    def mouth(self) -> NDArray[np.float32]:
+        """(F, 4) measures of the mouth."""
+        return mouth_measures(self.clip.mesh)
+
     def count_starts(self, num_frames: int) -> int:
         """How many windows the clip has, whole in picture and sound; the first frame of the first one is 0."""
         spare_columns = self.mel.shape[1] - mel_window_length(num_frames)
@@ -73,11 +80,13 @@ class SyncItem(NamedTuple):
         frames: (F * C, h, w), frame-major; RGB in [-1, 1] or latents.
         mel: (1, 80, M) in [-4, 4].
         label: () 1 = the sound is that of the frames, 0 = of another instant.
+        mouth: (F, 4) of the frames, see losses/mouth_loss.py; 0 frames where it is not asked for.
     """
 
     frames: Tensor
     mel: Tensor
     label: Tensor
+    mouth: Tensor
 
 
 class SyncWindows(Dataset[SyncItem]):
@@ -91,6 +100,7 @@ class SyncWindows(Dataset[SyncItem]):
         augment: change pictures and sound (window_changes.py); latents stay as they are.
         generated_weight: of generated footage among real one.
         per_clip: windows of one clip in a row, each `min_shift` frames at least from the others.
+        with_mouth: measure the mouths too.
     """
 
     def __init__(
@@ -102,6 +112,7 @@ class SyncWindows(Dataset[SyncItem]):
         augment: bool = False,
         generated_weight: float = 0.5,
         per_clip: int = 1,
+        with_mouth: bool = False,
     ) -> None:
         needed = max(2, per_clip) * min_shift
         long_enough = [clip for clip in clips if clip.count_starts(num_frames) >= needed]
@@ -111,6 +122,7 @@ class SyncWindows(Dataset[SyncItem]):
             log.warning("%d of %d clips are too short", len(clips) - len(long_enough), len(clips))
         self.clips, self._num_frames, self._seed = long_enough, num_frames, seed
         self._min_shift, self._augment, self._per_clip = min_shift, augment, per_clip
+        self._with_mouth = with_mouth
         self._weights = clip_weights([clip.clip for clip in long_enough], generated_weight)
 
     @property
@@ -143,6 +155,7 @@ class SyncWindows(Dataset[SyncItem]):
             torch.from_numpy(rearrange(frames, "f c h w -> (f c) h w")),
             torch.from_numpy(mel)[None],
             torch.tensor(float(is_in_sync)),
+            torch.from_numpy(clip.mouth[start : start + self._num_frames] if self._with_mouth else NO_MOUTH),
         )
 
     def _draw_clip(self, generator: np.random.Generator) -> SyncClip:

@@ -48,6 +48,7 @@ class SyncNetRecipe:
     min_negative_shift: int = 1  # frames at least between a window and its wrong sound
     windows_per_clip: int = 1  # above 1 each is compared with all their sounds; the paper's pairs are with 1
     contrast_weight: float = 0.0  # of a term of ours beside the paper's loss; needs several windows of a clip
+    lip_reading_weight: float = 0.0  # of a term of ours: what embeddings do not tell of the mouth (mouth_loss.py)
     augment: bool = False  # change pictures and sound (window_changes.py); of latents the sound alone
     generated_weight: float = 0.5  # of generated footage among real one
     log_every: int = 50
@@ -72,6 +73,8 @@ class SyncNetRecipe:
             raise BadOption(f"batch_size {self.batch_size} must be a multiple of windows_per_clip {many}")
         if self.contrast_weight and self.windows_per_clip == 1:
             raise BadOption("contrast_weight needs windows_per_clip above 1: there is nothing to compare with")
+        if self.lip_reading_weight and self.windows_per_clip == 1:
+            raise BadOption("lip_reading_weight needs windows_per_clip above 1: sounds that are the mouth's own")
         if self.architecture == "wav2lip" and (self.model or self.embedding_dim or self.space == "latent"):
             raise BadOption("architecture: wav2lip is fixed: no model, no embedding_dim, no space: latent")
         if self.architecture == "wav2lip" and self.resolution not in EMBEDDING_DIMS:

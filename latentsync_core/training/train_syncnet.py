@@ -23,6 +23,7 @@ from latentsync_core.training.checkpoint import refuse_used_folder
 from latentsync_core.training.curves import Curve, TensorBoard, plot_curves
 from latentsync_core.training.devices import autocast, choose_device
 from latentsync_core.training.face_clips import read_face_clips, refuse_shared_people
+from latentsync_core.training.losses.mouth_loss import TaughtSyncNet
 from latentsync_core.training.losses.sync_loss import compare_all, cosine_loss, sync_accuracy
 from latentsync_core.training.processes import join_processes
 from latentsync_core.training.run_facts import describe_run
@@ -52,7 +53,14 @@ def open_windows(recipe: SyncNetRecipe, device: torch.device) -> tuple[SyncWindo
     shift, weight = recipe.min_negative_shift, recipe.generated_weight
     return (
         SyncWindows(
-            training, recipe.num_frames, recipe.seed, shift, recipe.augment, weight, recipe.windows_per_clip
+            training,
+            recipe.num_frames,
+            recipe.seed,
+            shift,
+            recipe.augment,
+            weight,
+            recipe.windows_per_clip,
+            with_mouth=bool(recipe.lip_reading_weight),
         ),
         SyncWindows(held_out, recipe.num_frames, VALIDATION_SEED, shift, False, weight),
     )
@@ -85,10 +93,15 @@ class SyncNetLosses:
             return self.judge(network, batch)
         vision, audio, _ = self._embed(network, batch)
         losses = compare_all(vision, audio, recipe.windows_per_clip)
-        return {**losses, "minimised": losses["total"] + recipe.contrast_weight * losses["contrast"]}
+        minimised = losses["total"] + recipe.contrast_weight * losses["contrast"]
+        if isinstance(network, TaughtSyncNet):
+            mouth = network.judge_mouth(vision, audio, batch.mouth.to(self._device))
+            losses.update(mouth)
+            minimised = minimised + recipe.lip_reading_weight * sum(mouth.values())
+        return {**losses, "minimised": minimised}
 
     def _embed(self, network: nn.Module, batch: SyncItem) -> tuple[Tensor, Tensor, Tensor]:
-        frames, mel, labels = (tensor.to(self._device, non_blocking=True) for tensor in batch)
+        frames, mel, labels = (tensor.to(self._device, non_blocking=True) for tensor in batch[:3])
         with autocast(self._device, self._recipe.precision):
             vision, audio = network(frames, mel)
         return vision, audio, labels
@@ -134,7 +147,9 @@ class SyncNetRun:
     def _save_network(self, name: str) -> None:
         recipe = self._recipe
         facts = {"num_frames": recipe.num_frames, "resolution": recipe.resolution, "space": recipe.space}
-        save_syncnet(self._trainer.averaged, recipe.run_dir / name, {**facts, "step": self._trainer.step})
+        averaged = self._trainer.averaged
+        network = averaged.syncnet if isinstance(averaged, TaughtSyncNet) else averaged
+        save_syncnet(network, recipe.run_dir / name, {**facts, "step": self._trainer.step})
 
     def _alarm(self) -> None:
         path = self._recipe.run_dir / "alarm.txt"
@@ -174,6 +189,8 @@ def train_syncnet(recipe: SyncNetRecipe, resume: bool = False) -> None:
     network = build_syncnet(recipe, windows.picture).to(device)
     people = {clip.clip.identity for clip in windows.clips}
     facts = {"embedding_dim": _embedding_dim(network, recipe), "people": len(people)}
+    if recipe.lip_reading_weight:
+        network = TaughtSyncNet(network, facts["embedding_dim"], recipe.num_frames).to(device)
     log.info("%.1f M parameters, %s", sum(parameter.numel() for parameter in network.parameters()) / 1e6, facts)
     if processes.is_main:
         describe_run(recipe, "train-syncnet")

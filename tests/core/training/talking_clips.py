@@ -20,7 +20,8 @@ def save_talking_clips(root: Path, people: dict[str, str], frames: int = 60, sid
         folder = root / f"{person}-0"
         folder.mkdir(parents=True)
         np.save(folder / "crops.npy", crops.round().astype(np.uint8))
-        np.save(folder / "mesh.npy", np.zeros((frames, 468, 2), np.float32))
+        mesh = np.random.default_rng(0).uniform(0, side, (frames, 468, 2))
+        np.save(folder / "mesh.npy", mesh.astype(np.float32))
         np.save(folder / "pcm.npy", pcm.clip(-32768, 32767).astype(np.int16))
         meta = {"identity": person, "split": split, "kind": "real", "frames": frames}
         (folder / "meta.json").write_text(json.dumps(meta))

@@ -102,9 +102,22 @@ def test_it_learns_from_all_comparisons_of_a_clip_as_well(tmp_path):
     assert training["minimised"] == pytest.approx(training["total"] + training["contrast"], rel=1e-3)
 
 
+def test_what_reads_the_mouth_is_learnt_with_the_network_and_not_saved(tmp_path):
+    path = write_recipe(tmp_path, steps=10, windows_per_clip=4, lip_reading_weight=0.5)
+    train_syncnet(read_recipe(path, SyncNetRecipe))
+    last = rows(tmp_path / "run" / "losses.csv")[-1]
+    missing = last["mouth_seen"] + last["mouth_heard"]
+    assert last["minimised"] == pytest.approx(last["total"] + 0.5 * missing, rel=1e-3)
+    network, _ = load_syncnet(tmp_path / "run" / "best")  # strictly: nothing but the two encoders
+    assert not any("readers" in name for name in network.state_dict())
+
+
 @pytest.mark.timeout(200)
 def test_a_killed_run_ends_bit_for_bit_where_an_unbroken_one_does(tmp_path):
-    path = write_recipe(tmp_path, steps=30, batch_size=4, ema_decay=0.9, batches_per_step=2, validation_items=8)
+    path = write_recipe(
+        tmp_path, steps=30, batch_size=4, ema_decay=0.9, batches_per_step=2, validation_items=8,
+        windows_per_clip=2, lip_reading_weight=1,
+    )  # fmt: skip
     runs = run_unbroken_and_killed("train-syncnet", path, steps=30, checkpoint_steps=4, killed_in_step=14)
     weights = [load_file(run / "syncnet" / "model.safetensors") for run in runs]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
