@@ -1,15 +1,18 @@
 """Which networks of others the metrics take, under which file names. No torch here.
 
 All lie in one folder (`evaluate --weights DIR`, by default `models/evaluation`), where whoever may use them puts them;
-nothing is downloaded. A metric whose file is missing is "not computed", and says what to put where.
+nothing is downloaded. A metric whose file is missing is "not computed", and says what to put where. A StableSyncNet
+of ours ships, and judges where no other is given.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from latentsync_core.bundle_catalog import MODELS_FOLDER
 from latentsync_core.evaluation.fingerprint import fingerprint
 
 DEFAULT_FOLDER = Path("models/evaluation")
+SHIPPED_SYNCNET = MODELS_FOLDER / "mini_syncnet"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class EvaluationWeights:
 
     Attributes:
         folder: with files under the names above; it need not exist.
-        stable_syncnet: another place of the StableSyncNet; None = in the folder.
+        stable_syncnet: another place of the StableSyncNet; None = in the folder, or else the one that ships.
     """
 
     folder: Path = DEFAULT_FOLDER
@@ -67,9 +70,12 @@ class EvaluationWeights:
 
     def path_of(self, file: WeightsFile) -> Path:
         """Where a file belongs."""
-        if file is STABLE_SYNCNET and self.stable_syncnet is not None:
+        if file is not STABLE_SYNCNET:
+            return self.folder / file.name
+        if self.stable_syncnet is not None:
             return self.stable_syncnet
-        return self.folder / file.name
+        in_folder = self.folder / file.name
+        return in_folder if in_folder.exists() else SHIPPED_SYNCNET
 
     def missing(self, file: WeightsFile) -> str | None:
         """Say what to do about a file that is not there; None if it is."""

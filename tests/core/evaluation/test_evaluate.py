@@ -17,7 +17,7 @@ from latentsync_core.evaluation.pairs import PASTE_REFERENCE, Pair, System
 from latentsync_core.evaluation.run_pairs import RunSettings
 from latentsync_core.evaluation.seen_clip import read_at_25, see_clip
 from latentsync_core.evaluation.tables import mode_tables, paper_table
-from latentsync_core.evaluation.weights import EvaluationWeights
+from latentsync_core.evaluation.weights import SHIPPED_SYNCNET, STABLE_SYNCNET, EvaluationWeights
 from latentsync_core.face.mediapipe_backend import MediapipeBackend
 from tests.conftest import SAMPLE_AUDIO, SAMPLE_VIDEO, run_ffmpeg
 from tests.core.clips import numbered_clip, numbers_of
@@ -114,12 +114,24 @@ def test_systems_are_compared_with_each_row_pair_by_pair(results):
 
 
 def test_what_has_no_weights_says_what_to_put_where(results, settings):
-    assert set(results["missing"]) >= {"sync_confidence", "stable_confidence", "fid", "fvd", "lpips", "csim"}
+    assert set(results["missing"]) >= {"sync_confidence", "fid", "fvd", "lpips", "csim"}
     assert str(settings.weights.folder / "syncnet_v2.model") in results["missing"]["sync_distance"]
     _, head, rows = paper_table(results)
     ours = dict(zip(head, rows[-1], strict=True))
     assert ours["Sync_conf ↑"] == ours["FID ↓"] == "not computed"
     assert ours["SSIM ↑"].endswith("n=1")
+
+
+def test_the_syncnet_that_ships_judges_where_no_other_is_given(results, settings):
+    assert results["stable_syncnet"] == "StableSyncNet (mini_syncnet)"
+    assert "stable_confidence" not in results["missing"]
+    put_there = settings.weights.folder / "stable_syncnet"
+    put_there.mkdir(parents=True)
+    try:
+        assert settings.weights.path_of(STABLE_SYNCNET) == put_there
+    finally:
+        put_there.rmdir()
+    assert settings.weights.path_of(STABLE_SYNCNET) == SHIPPED_SYNCNET
 
 
 def test_the_published_rows_stand_beside_ours_only_on_their_data(results):

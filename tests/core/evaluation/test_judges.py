@@ -3,6 +3,7 @@
 import cmath
 import math
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 
 from latentsync_core.audio.mfcc import speech_mfcc
 from latentsync_core.errors import BadCheckpoint
-from latentsync_core.evaluation.judges import SyncNetV2Judge, smooth_boxes, syncnet_crop
+from latentsync_core.evaluation.judges import StableSyncNetJudge, SyncNetV2Judge, smooth_boxes, syncnet_crop
 from latentsync_core.evaluation.metrics.identity import TEMPLATE, arcface_crop, identity_similarity
+from latentsync_core.evaluation.seen_clip import SeenClip
+from latentsync_core.evaluation.weights import SHIPPED_SYNCNET
 from latentsync_core.models.arcface import IResNet, load_arcface
 from latentsync_core.models.syncnet_v2 import SyncNetV2, load_syncnet_v2
 
@@ -142,3 +145,25 @@ def test_the_identity_crop_brings_eyes_nose_and_mouth_to_their_places():
         crop = arcface_crop(frame, mesh)
     rows, columns = np.nonzero(crop[..., 0] > 128)
     assert (columns.mean(), rows.mean()) == pytest.approx(tuple(TEMPLATE[2]), abs=0.6)
+
+
+def seen(crops: np.ndarray) -> SeenClip:
+    count = len(crops)
+    return SeenClip(Path("clip.mp4"), np.zeros((count, 468, 2), np.float32), np.zeros((count, 2, 3)), crops)
+
+
+def test_the_syncnet_that_ships_hears_nothing_but_the_sound_and_sees_nothing_but_the_lips():
+    judge = StableSyncNetJudge.from_folder(SHIPPED_SYNCNET)
+    generator = np.random.default_rng(0)
+    crops = generator.integers(0, 256, (60, 256, 256, 3), dtype=np.uint8)
+    pcm = generator.integers(-8000, 8000, 60 * 640).astype(np.int16)
+    lips, sound = judge.embed(seen(crops), pcm)
+    assert lips.shape == sound.shape
+    assert lips.shape[0] > 30
+    np.testing.assert_allclose(np.linalg.norm(lips, axis=1), 1, rtol=1e-4)
+    other_head = crops.copy()
+    other_head[:, :128] = 0
+    other_pcm = pcm[::-1].copy()
+    lips_again, other_sound = judge.embed(seen(other_head), other_pcm)
+    np.testing.assert_allclose(lips_again, lips, atol=1e-5)
+    assert np.abs(other_sound - sound).max() > 1e-3
