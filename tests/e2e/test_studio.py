@@ -56,7 +56,18 @@ def as_phones_film(video: Path, to: Path) -> Path:
     return to
 
 
-def test_a_phones_video_is_made_watched_and_downloaded(studio: Studio, page: Page, media: Path, tmp_path: Path):
+def evaluate(page: Page, studio: Studio) -> None:
+    """Have the worker measure the video of the page at hand, and look at the curves."""
+    page.goto(f"{studio.url}/evaluation?job={studio.job_id(page)}")
+    page.get_by_role("button", name="Evaluate this video").click()
+    expect(page.get_by_text("Mouth opening against the sound")).to_be_visible(timeout=JOB_MILLISECONDS)
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
+    expect(page.get_by_text("put SyncNet v2 at").first).to_be_visible()  # what is missing says so
+
+
+def test_a_phones_video_is_made_watched_downloaded_and_evaluated(
+    studio: Studio, page: Page, media: Path, tmp_path: Path
+):
     fill_in(page, studio, as_phones_film(media / "face.mp4", tmp_path / ODD_NAME), media / "speech.wav")
     page.wait_for_function("document.querySelector('.ls-media video').readyState >= 2")
     page.get_by_text("Advanced").click()
@@ -85,6 +96,7 @@ def test_a_phones_video_is_made_watched_and_downloaded(studio: Studio, page: Pag
     facts = probe(tmp_path / "result.mp4")
     assert sorted(stream["codec_type"] for stream in facts["streams"]) == ["audio", "video"]
     assert float(facts["format"]["duration"]) == pytest.approx(1.2, abs=0.1)
+    evaluate(page, studio)
 
 
 def test_another_browser_with_the_link_may_watch_but_not_change(
