@@ -75,14 +75,14 @@ def speed_words(run: TrainingRun) -> str:
 
 
 def last_losses(run: TrainingRun) -> dict[str, str]:
-    """The newest measurements that matter: the loss, and all that was measured on held-out people."""
+    """The newest measurements that matter: the loss, and what was measured on held-out people; judges only in curves."""
     found = {}
     if run.training:
         name = _main_measure(run.training[-1])
         found["Loss"] = value_words(name, run.training[-1][name]) if name else ""
     if run.validation:
         names = [name for name in run.validation[-1] if name not in ("step", "seconds", "training_loss")]
-        for name in [name for name in names if not name.startswith(("component", "column"))]:
+        for name in [name for name in names if not name.startswith(("component", "column", "judge_"))]:
             found[f"Held-out {measure_words(name).lower()}"] = value_words(name, run.validation[-1][name])
     return {name: text for name, text in found.items() if text}
 
