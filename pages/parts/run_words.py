@@ -75,7 +75,7 @@ def speed_words(run: TrainingRun) -> str:
 
 
 def last_losses(run: TrainingRun) -> dict[str, str]:
-    """The newest measurements that matter: the loss, and what was measured on held-out people; judges only in curves."""
+    """The newest measurements that matter: the loss, and what was measured on held-out people but judges."""
     found = {}
     if run.training:
         name = _main_measure(run.training[-1])
