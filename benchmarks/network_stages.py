@@ -171,9 +171,7 @@ class NetworkStages:
         cost = self._cost_of_decoding(reference[:count])
         return [self._figures("detail", reading, count, "pictures", 1, cost)]
 
-    def _figures(
-        self, stage: str, reading: Any, units: float, unit: str, per_frame: float, cost: Cost
-    ) -> StageFigures:
+    def _figures(self, stage: str, reading: Any, units: float, unit: str, per_frame: float, cost: Cost) -> StageFigures:
         return StageFigures(stage, reading, units, unit, per_frame, cost, self._dtype, self._sampling.is_brief)
 
     def _warm_up(self, work: Callable[[], Any]) -> None:

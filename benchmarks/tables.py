@@ -1,6 +1,6 @@
 """The tables of README.md, written from results/*.json; the texts around them stay.
 
-    python -m benchmarks.tables
+python -m benchmarks.tables
 """
 
 import json

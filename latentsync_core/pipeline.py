@@ -203,9 +203,7 @@ class _Run:
             anchors = stack.enter_context(VideoReader(inputs.source, inputs.grid)) if is_anchored else None
             self.report.width, self.report.height = even_size(reader.width, reader.height)
             analysis = FaceAnalysis(inputs.source, inputs.grid, looked_at, self._options, self._clock)
-            supply = FrameSupply(
-                reader, anchors, timeline, analysis, config.resolution, self._clock, config.max_yaw
-            )
+            supply = FrameSupply(reader, anchors, timeline, analysis, config.resolution, self._clock, config.max_yaw)
             overlap = overlap_of(self._bundle.unet.config)
             blocks = plan_blocks(frame_states(timeline, analysis), config.window_frames, overlap, phases)
             frames = supply.frames_of(blocks, folder.first_missing_frame)

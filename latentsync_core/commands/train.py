@@ -1,4 +1,4 @@
-"""`train-vae | -audio | -syncnet | -unet` and `export-bundle RECIPE.yaml [--set key=value ...] [--resume latest]`."""
+"""`train-... RECIPE.yaml [--set key=value ...] [--resume latest]` and `export-bundle RECIPE.yaml`."""
 
 import argparse
 import sys
@@ -8,28 +8,20 @@ from pathlib import Path
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands."""
     for name, text, run in (
-        ("train-vae", "train an autoencoder", run_train_vae),
+        ("train-vae", "train an autoencoder", run_resumable),
         ("train-audio", "train an audio encoder to tell the shape of the lips", run_train_audio),
-        ("train-syncnet", "train a SyncNet to tell whether lips and sound belong together", run_train_syncnet),
+        ("train-syncnet", "train a SyncNet to tell whether lips and sound belong together", run_resumable),
         ("train-unet", "train a U-Net, one stage", run_train_unet),
+        ("train-videomae", "train TREPA's stand-in", run_resumable),
+        ("train-face-features", "train LPIPS's stand-in", run_resumable),
         ("export-bundle", "put a bundle together from trained parts", run_export_bundle),
     ):
         parser = subparsers.add_parser(name, help=text)
         parser.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
         parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one key")
-        if run in (run_train_vae, run_train_syncnet, run_train_unet):
+        if run in (run_resumable, run_train_unet):
             parser.add_argument("--resume", choices=["latest"], help="go on from the newest checkpoint")
-        parser.set_defaults(run=run)
-
-
-def run_train_vae(arguments: argparse.Namespace) -> int:
-    """Train an autoencoder."""
-    from latentsync_core.training.recipe import read_recipe
-    from latentsync_core.training.train_vae import VaeRecipe, train_vae
-
-    recipe = read_recipe(arguments.recipe, VaeRecipe, arguments.set)
-    train_vae(recipe, resume=arguments.resume == "latest")
-    return _tell(recipe.run_dir)
+        parser.set_defaults(run=run, command=name)
 
 
 def run_train_audio(arguments: argparse.Namespace) -> int:
@@ -42,17 +34,6 @@ def run_train_audio(arguments: argparse.Namespace) -> int:
     return _tell(recipe.run_dir)
 
 
-def run_train_syncnet(arguments: argparse.Namespace) -> int:
-    """Train a SyncNet."""
-    from latentsync_core.training.recipe import read_recipe
-    from latentsync_core.training.syncnet_recipe import SyncNetRecipe
-    from latentsync_core.training.train_syncnet import train_syncnet
-
-    recipe = read_recipe(arguments.recipe, SyncNetRecipe, arguments.set)
-    train_syncnet(recipe, resume=arguments.resume == "latest")
-    return _tell(recipe.run_dir)
-
-
 def run_train_unet(arguments: argparse.Namespace) -> int:
     """Train one stage of a U-Net."""
     from latentsync_core.training.recipe import read_recipe
@@ -61,6 +42,17 @@ def run_train_unet(arguments: argparse.Namespace) -> int:
 
     recipe = read_recipe(arguments.recipe, UNetRecipe, arguments.set)
     train_unet(recipe, resume=arguments.resume == "latest", tell=_say)
+    return _tell(recipe.run_dir)
+
+
+def run_resumable(arguments: argparse.Namespace) -> int:
+    """Train what the command names, with nothing to say before the first step."""
+    from latentsync_core.training.recipe import read_recipe
+    from latentsync_core.training.trainers import find_trainer
+
+    trainer = find_trainer(arguments.command)
+    recipe = read_recipe(arguments.recipe, trainer.recipe_class, arguments.set)
+    trainer.train(recipe, resume=arguments.resume == "latest")
     return _tell(recipe.run_dir)
 
 

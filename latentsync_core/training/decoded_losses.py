@@ -20,11 +20,14 @@ from torch.utils.checkpoint import checkpoint
 
 from latentsync_core.diffusion.latents import Autoencoder, decode_latents
 from latentsync_core.errors import BadOption
+from latentsync_core.training.losses.face_features import load_face_feature_distance
 from latentsync_core.training.losses.lpips_loss import load_lpips, lpips_loss, random_vgg_distance
 from latentsync_core.training.losses.sync_loss import sync_loss
+from latentsync_core.training.losses.video_folder import is_home_trained
 from latentsync_core.training.syncnet_model import load_syncnet
 
 STAND_IN = "random-stand-in"  # in place of a path: an untrained network, for trying things out without downloads
+OF_STAND_IN = "_stand_in"  # behind a loss's name where its network is untrained, or trained at home
 
 DECODED_AT_ONCE = 4  # frames, with checkpointing
 
@@ -38,8 +41,8 @@ class LossRecipe:
     lpips: float = 0.1  # on the lower half
     trepa: float = 10.0
     syncnet_dir: str = ""  # for sync: a folder that train-syncnet left
-    vgg_path: str = ""  # for lpips: torchvision's VGG-16, or random-stand-in
-    videomae_dir: str = ""  # for trepa: any VideoMAE of transformers, or random-stand-in
+    vgg_path: str = ""  # for lpips: torchvision's VGG-16; else a folder of train-face-features, or random-stand-in
+    videomae_dir: str = ""  # for trepa: any VideoMAE of transformers, that of train-videomae too, or random-stand-in
 
     def __post_init__(self) -> None:
         for name, loss in DECODED_LOSSES.items():
@@ -100,16 +103,25 @@ def load_decoded_losses(recipe: LossRecipe, num_frames: int, device: torch.devic
         num_frames: of a window.
 
     Returns:
-        by name, what gives the mean loss of an estimate's windows, a scalar that is not weighted yet.
+        by name (with `OF_STAND_IN` behind it where it applies), what gives the mean loss of an estimate's windows, a
+        scalar that is not weighted yet.
 
     Raises:
         BadCheckpoint: if weights are missing or do not fit.
         BadOption: if a network takes another number of frames.
     """
-    return {
-        name: DECODED_LOSSES[name].load(getattr(recipe, DECODED_LOSSES[name].path_key), num_frames, device)
-        for name in recipe.decoded
-    }
+    losses = {}
+    for name in recipe.decoded:
+        kind = DECODED_LOSSES[name]
+        path = getattr(recipe, kind.path_key)
+        suffix = OF_STAND_IN if path == STAND_IN or kind.is_stand_in(Path(path)) else ""
+        losses[name + suffix] = kind.load(path, num_frames, device)
+    return losses
+
+
+def weight_of(recipe: LossRecipe, name: str) -> float:
+    """The weight of a loss by its name in `load_decoded_losses`."""
+    return float(getattr(recipe, name.removesuffix(OF_STAND_IN)))
 
 
 def _load_sync(path: str, num_frames: int, device: torch.device) -> DecodedLoss:
@@ -129,7 +141,13 @@ def _load_sync(path: str, num_frames: int, device: torch.device) -> DecodedLoss:
 
 
 def _load_lpips(path: str, num_frames: int, device: torch.device) -> DecodedLoss:
-    distance = (random_vgg_distance() if path == STAND_IN else load_lpips(Path(path))).to(device)
+    if path == STAND_IN:
+        distance = random_vgg_distance()
+    elif Path(path).is_dir():
+        distance = load_face_feature_distance(Path(path))
+    else:
+        distance = load_lpips(Path(path))
+    distance.to(device)
     return lambda estimate: lpips_loss(distance, estimate.frames, estimate.target)
 
 
@@ -153,10 +171,11 @@ def _refuse_other_length(name: str, of_network: int, of_window: int) -> None:
 class _Kind(NamedTuple):
     path_key: str
     load: Callable[[str, int, torch.device], DecodedLoss]
+    is_stand_in: Callable[[Path], bool]  # whether the network in this path is
 
 
 DECODED_LOSSES = {
-    "sync": _Kind("syncnet_dir", _load_sync),
-    "lpips": _Kind("vgg_path", _load_lpips),
-    "trepa": _Kind("videomae_dir", _load_trepa),
+    "sync": _Kind("syncnet_dir", _load_sync, lambda _: False),  # SyncNet is everybody's own
+    "lpips": _Kind("vgg_path", _load_lpips, Path.is_dir),
+    "trepa": _Kind("videomae_dir", _load_trepa, is_home_trained),
 }

@@ -24,9 +24,7 @@ def look_generator(name: str, variant: int, purpose: str = "") -> np.random.Gene
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
 
 
-def paint_lips(
-    frames: NDArray[np.uint8], mesh: NDArray[np.floating], variant: int, name: str
-) -> NDArray[np.uint8]:
+def paint_lips(frames: NDArray[np.uint8], mesh: NDArray[np.floating], variant: int, name: str) -> NDArray[np.uint8]:
     """Give the lips of some looks another colour, from pale to dark red; variant 0 changes nothing.
 
     Args:

@@ -7,6 +7,8 @@ from typing import Any
 from latentsync_core.errors import BadOption
 from latentsync_core.training.stuck_alarm import CHANCE_ACCURACY, CHANCE_LOSS
 
+TRAINERS = ("train-vae", "train-syncnet", "train-unet", "train-videomae", "train-face-features")  # that can be resumed
+
 
 @dataclass(frozen=True)
 class TrainerEntry:
@@ -46,4 +48,12 @@ def find_trainer(name: str) -> TrainerEntry:
         from latentsync_core.training.unet_validation import HOLE_ERROR
 
         return TrainerEntry(UNetRecipe, train_unet, best_by=HOLE_ERROR)
-    raise BadOption(f"trainer {name!r} is not one of train-vae, train-syncnet, train-unet")
+    if name == "train-videomae":
+        from latentsync_core.training.train_videomae import VideoMaeRecipe, train_videomae
+
+        return TrainerEntry(VideoMaeRecipe, train_videomae)
+    if name == "train-face-features":
+        from latentsync_core.training.train_face_features import FaceFeaturesRecipe, train_face_features
+
+        return TrainerEntry(FaceFeaturesRecipe, train_face_features)
+    raise BadOption(f"trainer {name!r} is not one of {', '.join(TRAINERS)}")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from latentsync_core.diffusion.latents import Autoencoder
 from latentsync_core.models.checkpoint import read_state_dict
-from latentsync_core.training.decoded_losses import DecodedLoss, Estimate
+from latentsync_core.training.decoded_losses import DecodedLoss, Estimate, weight_of
 from latentsync_core.training.latent_discriminator import Adversary, LatentDiscriminator, balance
 from latentsync_core.training.processes import ALONE, Processes
 from latentsync_core.training.reconstruction import predict_clean, reconstruction_loss, sample_timesteps
@@ -68,7 +68,7 @@ class UNetLosses:
         if recipe.adversarial_weight:
             losses |= self._of_adversary(batch, prediction, reconstruction, timesteps, step)
         for name, loss in self._of_frames(batch, prediction).items():
-            losses["total"] = losses["total"] + getattr(recipe.losses, name) * loss
+            losses["total"] = losses["total"] + weight_of(recipe.losses, name) * loss
             losses[name] = loss.detach()
         return losses
 

@@ -2,7 +2,7 @@
 
 A video encoder trained without labels sees 16 generated and 16 real frames; the distance of what it makes of them
 punishes motion that real videos do not have. The reference takes VideoMAE-v2 (giant); here any VideoMAE checkpoint of
-transformers does, and a home-made stand-in, which knows nothing of videos but is sensitive to their frames' order.
+transformers does, that of `train-videomae` too, and one with random weights, which sees the frames' order at least.
 Where we differ: pictures are normalised as the checkpoint's own `preprocessor_config.json` says; the reference passes
 [0, 1] as it is, and so do we where that file is missing.
 """

@@ -52,9 +52,7 @@ def test_a_hard_edge_shows_as_a_seam_and_a_soft_one_hardly(real):
     patch = np.zeros((256, 256))
     patch[120:240, 60:200] = 1
     soft = gaussian_filter(patch, 12)
-    hard, blended = (
-        np.clip(real + 30 * weight[None, ..., None], 0, 255).astype(np.uint8) for weight in (patch, soft)
-    )
+    hard, blended = (np.clip(real + 30 * weight[None, ..., None], 0, 255).astype(np.uint8) for weight in (patch, soft))
     assert frame_seam(hard, real).mean() > 1.5
     assert abs(frame_seam(blended, real).mean()) < frame_seam(hard, real).mean() / 4
 
