@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 POSITION = ("step", "seconds")
+PICTURE = "curves.png"  # of a run, in its folder
+PANELS_IN_A_ROW = 4
 
 
 class Board(Protocol):
@@ -94,9 +96,11 @@ def plot_curves(
         levels: names to draw, each with a height of interest (chance, say), which is drawn as a dotted line, or None.
         over_time: draw over minutes of training instead of steps, for runs whose steps cost differently.
     """
-    figure = Figure(figsize=(6 * len(levels), 4), layout="constrained")
+    columns = max(1, min(len(levels), PANELS_IN_A_ROW))
+    rows_of_panels = max(1, -(-len(levels) // columns))
+    figure = Figure(figsize=(6 * columns, 4 * rows_of_panels), layout="constrained")
     for number, (name, level) in enumerate(levels.items()):
-        axes = figure.add_subplot(1, len(levels), number + 1)
+        axes = figure.add_subplot(rows_of_panels, columns, number + 1)
         for label, curve in curves.items():
             rows = [row for row in curve.rows() if name in row]
             points = [(row["seconds"] / 60 if over_time else row["step"], row[name]) for row in rows]
@@ -108,3 +112,12 @@ def plot_curves(
         if axes.get_legend_handles_labels()[1]:
             axes.legend()
     figure.savefig(out, dpi=120)
+
+
+def plot_run(run_dir: Path, training: Curve, held_out: Curve | None = None) -> None:
+    """Draw `curves.png` of a run: a panel for everything that either curve measures."""
+    curves = {"training": training} | ({"held-out people": held_out} if held_out else {})
+    names = dict.fromkeys(name for curve in curves.values() for row in curve.rows()[-1:] for name in row)
+    levels = {name: None for name in names if name not in POSITION}
+    if levels:
+        plot_curves(run_dir / PICTURE, curves, levels)

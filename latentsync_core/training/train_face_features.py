@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentsync_core.training.checkpoint import refuse_used_folder
+from latentsync_core.training.curves import plot_run
+from latentsync_core.training.devices import choose_device
 from latentsync_core.training.face_clips import FaceClip, clip_weights, read_face_clips
 from latentsync_core.training.losses.face_features import FaceFeatures, save_face_features
 from latentsync_core.training.losses.mouth_loss import MEASURES, mouth_measures
@@ -44,6 +46,7 @@ class FaceFeaturesRecipe:
     weight_decay: float = 0.01
     checkpoint_minutes: float = 3.0
     checkpoint_steps: int = 0  # 0 = by the clock only
+    device: str = "auto"  # or cpu or cuda
     seed: int = 1
 
 
@@ -117,9 +120,10 @@ def train_face_features(recipe: FaceFeaturesRecipe, resume: bool = False) -> Fac
     """
     if not resume:
         refuse_used_folder(recipe.run_dir)
+    device = choose_device(recipe.device)
     faces = LowerFaces(read_face_clips(recipe.data_dir, "train"), recipe)
     torch.manual_seed(recipe.seed)
-    model = FaceTeller(recipe.widths, len(faces.people))
+    model = FaceTeller(recipe.widths, len(faces.people)).to(device)
     schedule = Schedule(
         recipe.steps,
         recipe.max_minutes,
@@ -130,21 +134,23 @@ def train_face_features(recipe: FaceFeaturesRecipe, resume: bool = False) -> Fac
         checkpoint_minutes=recipe.checkpoint_minutes,
         checkpoint_steps=recipe.checkpoint_steps,
     )
-    processes = join_processes(torch.device("cpu"))
+    processes = join_processes(device)
     trainer = Trainer(model, recipe.run_dir, schedule, recipe.weight_decay, processes=processes)
     if resume:
         trainer.resume()
     if processes.is_main:
         describe_run(recipe, "train-face-features")
-    trainer.run(
-        lambda: _losses(model, faces.batch(trainer.batch), recipe),
-        lambda: save_face_features(model.features, recipe.run_dir / "face_features"),
-    )
+
+    def save() -> None:
+        save_face_features(model.features, recipe.run_dir / "face_features")
+        plot_run(recipe.run_dir, trainer.curve)
+
+    trainer.run(lambda: _losses(model, faces.batch(trainer.batch), recipe), save)
     return model.features
 
 
 def _losses(model: FaceTeller, batch: tuple[Tensor, Tensor, Tensor], recipe: FaceFeaturesRecipe) -> dict[str, Tensor]:
-    pictures, who, mouth = batch
+    pictures, who, mouth = (tensor.to(model.person.weight.device) for tensor in batch)
     with torch.autocast(pictures.device.type, torch.bfloat16):
         told, moved = model(pictures)
     person = F.cross_entropy(told.float(), who)

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from latentsync_core.models.syncnet import StableSyncNet
 from latentsync_core.models.wav2lip_syncnet import EMBEDDING_DIMS
 from latentsync_core.training.checkpoint import refuse_used_folder
-from latentsync_core.training.curves import Curve, TensorBoard, plot_curves
+from latentsync_core.training.curves import PICTURE, Curve, TensorBoard, plot_curves
 from latentsync_core.training.devices import autocast, choose_device
 from latentsync_core.training.face_clips import read_face_clips, refuse_shared_people
 from latentsync_core.training.losses.mouth_loss import TaughtSyncNet
@@ -139,7 +139,7 @@ class SyncNetRun:
         """Write the network as it is, and draw the curves."""
         self._save_network("syncnet")
         plot_curves(
-            self._recipe.run_dir / "curves.png",
+            self._recipe.run_dir / PICTURE,
             {"training": self._trainer.curve, "held-out people": self.validation},
             {"total": CHANCE_LOSS, "accuracy": CHANCE_ACCURACY},
         )

@@ -26,7 +26,7 @@ from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
 from latentsync_core.training.autoencoders import load_autoencoder
 from latentsync_core.training.checkpoint import refuse_used_folder
-from latentsync_core.training.curves import TensorBoard
+from latentsync_core.training.curves import TensorBoard, plot_run
 from latentsync_core.training.decoded_losses import DECODED_AT_ONCE, load_decoded_losses
 from latentsync_core.training.devices import choose_device
 from latentsync_core.training.face_clips import SAMPLE_RATE, read_face_clips, refuse_shared_people
@@ -166,6 +166,7 @@ def train_unet(recipe: UNetRecipe, resume: bool = False, tell: Callable[[str], N
         def save() -> None:
             torch.save(trainer.averaged.state_dict(), recipe.run_dir / "unet.pt")
             torch.save(losses.adversary.discriminator.state_dict(), recipe.run_dir / "discriminator.pt")
+            plot_run(recipe.run_dir, trainer.curve, watch.curve if watch else None)
 
         if watch:
             watch.resume()
@@ -173,6 +174,7 @@ def train_unet(recipe: UNetRecipe, resume: bool = False, tell: Callable[[str], N
         trainer.run(lambda: losses(sampler.batch(trainer.batch).to(device), trainer.step), save, after_step)
         if watch:
             watch.validate()  # where the clock ended the run
+            plot_run(recipe.run_dir, trainer.curve, watch.curve)
 
 
 def _open_data(

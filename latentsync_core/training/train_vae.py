@@ -5,6 +5,7 @@ channel near zero mean and unit variance so that diffusion noise is of the right
 latents in training: the decoder then forgives what the U-Net gets slightly wrong.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,9 +18,13 @@ from torch import Tensor
 
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.checkpoint import refuse_used_folder
+from latentsync_core.training.curves import Curve, TensorBoard, plot_run
+from latentsync_core.training.devices import choose_device
 from latentsync_core.training.face_clips import FaceClip, clip_weights, read_face_clips
+from latentsync_core.training.held_out_faces import HeldOutFaces
 from latentsync_core.training.processes import join_processes
 from latentsync_core.training.run_facts import describe_run
+from latentsync_core.training.runs import SAMPLES, VALIDATION
 from latentsync_core.training.trainer import Schedule, Trainer
 
 
@@ -43,6 +48,8 @@ class VaeRecipe:
     ema_decay: float = 0.998
     checkpoint_minutes: float = 3.0
     checkpoint_steps: int = 0  # 0 = by the clock only
+    validate_every: int = 500  # on held-out people; 0 = never
+    device: str = "auto"  # or cpu or cuda
     seed: int = 1
 
 
@@ -92,34 +99,44 @@ def train_vae(recipe: VaeRecipe, resume: bool = False) -> SpaceToDepthAutoencode
     """
     if not resume:
         refuse_used_folder(recipe.run_dir)
-    torch.manual_seed(recipe.seed)
+    device = choose_device(recipe.device)
+    processes = join_processes(device)
     clips = read_face_clips(recipe.data_dir, "train")
-    model = SpaceToDepthAutoencoder(latent_channels=recipe.latent_channels).to(memory_format=torch.channels_last)
-    schedule = Schedule(
-        recipe.steps,
-        recipe.max_minutes,
-        recipe.learning_rate,
-        recipe.warmup_steps,
-        flat_share=0.3,
-        ema_decay=recipe.ema_decay,
-        checkpoint_minutes=recipe.checkpoint_minutes,
-        checkpoint_steps=recipe.checkpoint_steps,
-    )
-    processes = join_processes(torch.device("cpu"))
-    trainer = Trainer(model, recipe.run_dir, schedule, processes=processes)
-    if resume:
-        trainer.resume()
+    held_out = HeldOutFaces(recipe.data_dir, clips) if recipe.validate_every and processes.is_main else None
+    torch.manual_seed(recipe.seed)
+    model = SpaceToDepthAutoencoder(latent_channels=recipe.latent_channels)
+    model.to(device=device, memory_format=torch.channels_last)
     sampler = PatchSampler(clips, recipe)
-    trained = cast(SpaceToDepthAutoencoder, trainer.averaged)
-
-    def save() -> None:
-        _set_latent_scale(trained, [sampler.batch(step) for step in range(16)])
-        trained.save_pretrained(recipe.run_dir / "vae")
-
     if processes.is_main:
         describe_run(recipe, "train-vae")
-    trainer.run(lambda: vae_losses(model, sampler.batch(trainer.batch), recipe), save)
+    with TensorBoard(recipe.run_dir / "tensorboard") if processes.is_main else nullcontext() as board:
+        trainer = Trainer(model, recipe.run_dir, _schedule(recipe), board=board, processes=processes)
+        if resume:
+            trainer.resume()
+        trained = cast(SpaceToDepthAutoencoder, trainer.averaged)
+        validation = Curve(recipe.run_dir / VALIDATION, board)
+        validation.forget_after(trainer.step)
+
+        def save() -> None:
+            _set_latent_scale(trained, [sampler.batch(step).to(device) for step in range(16)])
+            trained.save_pretrained(recipe.run_dir / "vae")
+            plot_run(recipe.run_dir, trainer.curve, validation)
+
+        def validate_sometimes() -> None:
+            if held_out and held_out.count and trainer.step % recipe.validate_every == 0:
+                validation.add(trainer.step, trainer.seconds, held_out.measure(trained))
+                held_out.write_sample(trained, recipe.run_dir / SAMPLES / f"step_{trainer.step:08d}.png")
+
+        trainer.run(
+            lambda: vae_losses(model, sampler.batch(trainer.batch).to(device), recipe), save, validate_sometimes
+        )
     return trained
+
+
+def _schedule(recipe: VaeRecipe) -> Schedule:
+    names = ("steps", "max_minutes", "learning_rate", "warmup_steps", "ema_decay")
+    more = ("checkpoint_minutes", "checkpoint_steps")
+    return Schedule(flat_share=0.3, **{name: getattr(recipe, name) for name in names + more})
 
 
 def vae_losses(model: SpaceToDepthAutoencoder, patches: Tensor, recipe: VaeRecipe) -> dict[str, Tensor]:

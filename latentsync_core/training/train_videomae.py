@@ -20,6 +20,8 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from latentsync_core.errors import BadOption
 from latentsync_core.training.checkpoint import refuse_used_folder
+from latentsync_core.training.curves import plot_run
+from latentsync_core.training.devices import choose_device
 from latentsync_core.training.face_clips import FaceClip, clip_weights, read_face_clips
 from latentsync_core.training.losses.video_folder import HOME_TRAINED
 from latentsync_core.training.processes import join_processes
@@ -50,6 +52,7 @@ class VideoMaeRecipe:
     weight_decay: float = 0.05
     checkpoint_minutes: float = 3.0
     checkpoint_steps: int = 0  # 0 = by the clock only
+    device: str = "auto"  # or cpu or cuda
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -128,9 +131,11 @@ def train_videomae(recipe: VideoMaeRecipe, resume: bool = False) -> VideoMAEForP
     """
     if not resume:
         refuse_used_folder(recipe.run_dir)
+    device = choose_device(recipe.device)
     windows = FaceWindows(read_face_clips(recipe.data_dir, "train"), recipe)
     torch.manual_seed(recipe.seed)
     model = VideoMAEForPreTraining(recipe.model())
+    torch.nn.Module.to(model, device)
     schedule = Schedule(
         recipe.steps,
         recipe.max_minutes,
@@ -141,7 +146,7 @@ def train_videomae(recipe: VideoMaeRecipe, resume: bool = False) -> VideoMAEForP
         checkpoint_minutes=recipe.checkpoint_minutes,
         checkpoint_steps=recipe.checkpoint_steps,
     )
-    processes = join_processes(torch.device("cpu"))
+    processes = join_processes(device)
     trainer = Trainer(model, recipe.run_dir, schedule, recipe.weight_decay, processes=processes)
     if resume:
         trainer.resume()
@@ -150,10 +155,16 @@ def train_videomae(recipe: VideoMaeRecipe, resume: bool = False) -> VideoMAEForP
     def save() -> None:
         model.save_pretrained(folder)
         VideoMAEImageProcessor(size={"shortest_edge": recipe.resolution}).save_pretrained(folder)
+        plot_run(recipe.run_dir, trainer.curve)
 
     if processes.is_main:
         describe_run(recipe, "train-videomae")
-    trainer.run(lambda: {"total": reconstruction_error(model, *windows.batch(trainer.batch))}, save)
+
+    def losses() -> dict[str, Tensor]:
+        videos, hidden = windows.batch(trainer.batch)
+        return {"total": reconstruction_error(model, videos.to(device), hidden.to(device))}
+
+    trainer.run(losses, save)
     return model
 
 
