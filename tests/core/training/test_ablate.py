@@ -181,7 +181,7 @@ def test_a_study_of_the_unet_compares_what_held_out_people_say(tmp_path):
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     ablate(tmp_path / "study.yaml", tmp_path / "out")
     head, _, off, on = (tmp_path / "out" / "study.md").read_text().splitlines()[4:8]
-    assert "| held-out hole_error, end | held-out movement_error, end | held-out trepa, end |" in head
+    assert "| held-out hole_error, end | held-out movement_error, end | held-out trepa_stand_in, end |" in head
     assert off.startswith("| off | finished | 2 |")
     best = min(row["hole_error"] for row in read_curve(tmp_path / "out" / "on" / "validation.csv"))
     assert on.split(" | ")[7] == f"{best:.4f}"
