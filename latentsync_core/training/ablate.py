@@ -88,7 +88,7 @@ def table(study: Study, runs: list[TrainingRun], best_by: str = "total") -> str:
     for run in runs:
         cells = [run.name, run.state if run.steps else "not trained", str(run.steps), f"{run.seconds / 60:.1f}"]
         for row in (run.validation[-1:], sorted(run.validation, key=lambda row: row.get(best_by, 0.0))[:1]):
-            cells += [f"{row[0][name]:.4f}" if row and name in row[0] else NOTHING for name in measures]
+            cells += [_figure(row[0][name]) if row and name in row[0] else NOTHING for name in measures]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", f"![validation curves]({CHART})", ""])
 
@@ -136,3 +136,8 @@ def _refuse_other_settings(variant: Variant) -> None:
 
 def _word(measure: str) -> str:
     return "loss" if measure == "total" else measure
+
+
+def _figure(value: float) -> str:
+    """Four places, or two digits of what would vanish in them."""
+    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
