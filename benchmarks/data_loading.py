@@ -23,6 +23,7 @@ from latentsync_core.data_preparation.options import PrepareOptions
 from latentsync_core.data_preparation.prepare import prepare_videos
 from latentsync_core.face.mask import load_mask
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
+from latentsync_core.training.audio_cache import CachedAudio
 from latentsync_core.training.face_clips import read_face_clips
 from latentsync_core.training.latent_cache import cache_latents
 from latentsync_core.training.recipe import read_recipe
@@ -69,8 +70,9 @@ def measure_unet(faces: Path, folder: Path, run: Path | None) -> list[str]:
     began = time.perf_counter()
     latents = cache_latents(clips, folder / "latents", vae, mask, *options)
     encoding = time.perf_counter() - began
-    silence = {clip.folder.name: [torch.zeros(clip.num_frames, 1, 200).half()] for clip in clips}
-    sampler = WindowSampler(latents, silence, {}, recipe)
+    silence = folder / "silence.npy"
+    np.save(silence, np.zeros((2 * max(clip.num_frames for clip in clips), 1, 200), np.float16))
+    sampler = WindowSampler(latents, {clip.folder.name: [CachedAudio(silence)] for clip in clips}, {}, recipe)
     frames = sum(len(clip.frames) for clip in sampler.clips)
     batch = _seconds(lambda: [sampler.batch(number) for number in range(UNET_BATCHES)]) / UNET_BATCHES
     encoded = encoding / frames * recipe.window_frames

@@ -4,17 +4,18 @@ import logging
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentsync_core.audio.audio_encoder import AudioEncoder
-from latentsync_core.audio.audio_windows import cut_audio_windows
 from latentsync_core.diffusion.latents import Autoencoder
 from latentsync_core.errors import UnreadableMedia
+from latentsync_core.training.audio_cache import cache_audio
 from latentsync_core.training.face_clips import FaceClip
-from latentsync_core.training.latent_cache import LatentClip, audio_states, cache_latents
+from latentsync_core.training.latent_cache import LatentClip, cache_latents, weights_digest
 from latentsync_core.training.unet_recipe import HELD_OUT_FRAMES
 from latentsync_core.training.unet_windows import Batch, cut_window, whole_mel
 
@@ -45,7 +46,7 @@ class HeldOutClip:
         parts = cut_window(
             self.latents,
             np.arange(start, start + length),
-            self.audio[start : start + length].float(),
+            self.audio[start : start + length],
             self.mel if with_pictures else None,
         )
         return Batch(*(part[None] for part in parts))
@@ -74,11 +75,14 @@ def open_held_out(
     if not chosen:
         raise UnreadableMedia(f"none of {len(clips)} held-out clips has {least_frames} frames")
     cached = cache_latents(chosen, cache_dir, vae, mask, 0, 1, HELD_OUT_FRAMES, one_reference=True)
+    digest = weights_digest(cast(nn.Module, encoder))
     log.info("cached %d held-out clips", len(cached))
     return [
         HeldOutClip(
             latents,
-            cut_audio_windows(audio_states(encoder, latents.clip, 0), len(latents.frames), context_frames).half().cpu(),
+            cache_audio(latents.clip, cache_dir, encoder, digest).windows(
+                np.arange(len(latents.frames)), context_frames
+            ),
             whole_mel(latents.clip),
         )
         for latents in cached

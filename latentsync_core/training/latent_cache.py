@@ -1,4 +1,4 @@
-"""Latents and audio states of prepared clips, computed once: the U-Net then trains without the autoencoder.
+"""Latents of prepared clips, computed once: the U-Net then trains without the autoencoder.
 
 A variant is one look of a clip (`looks.py`), the same for all its frames so that any of them can be the reference of
 any other. Variant 0 is the clip as it is.
@@ -16,10 +16,10 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentsync_core.audio.audio_encoder import AudioEncoder
 from latentsync_core.diffusion.latents import Autoencoder
 from latentsync_core.face.head_pose import head_points, pose_distance, turn_head
-from latentsync_core.training.face_clips import SAMPLE_RATE, VIDEO_FPS, FaceClip
+from latentsync_core.training.cache_key import cache_key
+from latentsync_core.training.face_clips import FaceClip
 from latentsync_core.training.looks import LOOKS_VERSION, change_look, look_generator, paint_lips
 
 log = logging.getLogger(__name__)
@@ -92,12 +92,17 @@ def cache_latents(
     """
     folder.mkdir(parents=True, exist_ok=True)
     mask_digest = hashlib.sha256(mask.numpy().tobytes()).hexdigest()
-    depends_on = f"{weights_digest(vae)}-{mask_digest}-{variant}-{frame_stride}-{frames_at_most}-{one_reference}"
-    if variant:
-        depends_on += f"-{LOOKS_VERSION}"
-    key = hashlib.sha256(depends_on.encode()).hexdigest()[:12]
+    facts = (
+        weights_digest(vae),
+        mask_digest,
+        frame_stride,
+        frames_at_most,
+        one_reference,
+        LOOKS_VERSION if variant else 0,
+    )
     cached = []
     for clip in clips:
+        key = cache_key([clip.folder / "crops.npy", clip.folder / "mesh.npy"], *facts)
         path = folder / f"{clip.folder.name}.{variant}.{key}.npz"
         if not path.exists():
             frames = np.arange(variant % frame_stride, clip.num_frames, frame_stride)[:frames_at_most]
@@ -163,17 +168,3 @@ def _encode_frames(
         shift = vae.config.get("shift_factor") or 0.0  # Stable Diffusion's autoencoder has none
         encoded.append(((latents - shift) * vae.config["scaling_factor"]).half().cpu().numpy())
     return np.concatenate(encoded)
-
-
-@torch.no_grad()
-def audio_states(encoder: AudioEncoder, clip: FaceClip, variant: int) -> Tensor:
-    """(T, L, D) states of a clip's sound at 50 per second; variants above 0 have another loudness and some noise."""
-    pcm = clip.pcm
-    if variant:
-        generator = np.random.default_rng([variant, clip.num_frames])
-        pcm = pcm * 10 ** generator.uniform(-0.4, 0.3)
-        noise = generator.standard_normal(len(pcm)).astype(np.float32)
-        pcm = pcm + noise * pcm.std() * 10 ** generator.uniform(-2.0, -1.0)
-    wanted = clip.num_frames * SAMPLE_RATE // VIDEO_FPS
-    pcm = np.pad(pcm, (0, max(0, wanted - len(pcm))))
-    return encoder.encode(torch.from_numpy(pcm.astype(np.float32)))

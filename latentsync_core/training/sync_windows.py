@@ -7,7 +7,6 @@ Where a step costs much and data is little, `per_clip` windows of one clip can f
 each with the others' sounds (losses/sync_loss.py), so many windows give their square of comparisons. That is ours.
 """
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ from torch.utils.data import Dataset
 from latentsync_core.audio.mel import MELS_PER_SECOND, VIDEO_FPS, mel_window_length, syncnet_mel
 from latentsync_core.diffusion.latents import Autoencoder, encode_to_latents
 from latentsync_core.errors import UnreadableMedia
+from latentsync_core.training.cache_key import cache_key
 from latentsync_core.training.face_clips import FaceClip, clip_weights
 from latentsync_core.training.losses.mouth_loss import MEASURES, mouth_measures
 from latentsync_core.training.window_changes import change_mel, change_pictures
@@ -212,10 +212,12 @@ def open_sync_clips(
         _refuse_broken(clip)
         pictures_path = None
         if vae is not None or clip.crops.shape[1] != resolution:
-            pictures_path = cache_dir / f"{clip.folder.name}.{_key(clip.folder / 'crops.npy', resolution, space)}.npy"
+            pictures_path = (
+                cache_dir / f"{clip.folder.name}.{cache_key([clip.folder / 'crops.npy'], resolution, space)}.npy"
+            )
             if not pictures_path.exists():
                 _save(pictures_path, _see(clip, resolution, vae))
-        mel_path = cache_dir / f"{clip.folder.name}.{_key(clip.folder / 'pcm.npy')}.mel.npy"
+        mel_path = cache_dir / f"{clip.folder.name}.{cache_key([clip.folder / 'pcm.npy'])}.mel.npy"
         if not mel_path.exists():
             _save(mel_path, syncnet_mel(torch.from_numpy(clip.pcm)).numpy())
         opened.append(SyncClip(clip, pictures_path, mel_path))
@@ -233,12 +235,6 @@ def _refuse_broken(clip: FaceClip) -> None:
             f"{clip.folder}: crops.npy is {crops.dtype} {crops.shape}, pcm.npy has {samples} samples, meta.json names "
             f"{clip.num_frames} frames; prepare it again or remove it"
         )
-
-
-def _key(source: Path, *facts: object) -> str:
-    """A short name for what is made of a file under these circumstances."""
-    state = source.stat()
-    return hashlib.sha256(repr((state.st_size, state.st_mtime_ns, *facts)).encode()).hexdigest()[:12]
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:

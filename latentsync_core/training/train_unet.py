@@ -136,8 +136,7 @@ def train_unet(recipe: UNetRecipe, resume: bool = False, tell: Callable[[str], N
     torch.manual_seed(recipe.seed)  # after all that is read: networks draw random weights before they get theirs
     unet = build_unet(recipe)
     if processes.is_main:
-        tokens = next(iter(sampler.audio.values()))[0].shape[1]
-        tell(plan_run(recipe, unet, vae, tokens, device).describe())
+        tell(plan_run(recipe, unet, vae, sampler.num_tokens, device).describe())
     unet.to(device)
     scheduler = DDIMScheduler.from_config(recipe.scheduler)
     scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(device)

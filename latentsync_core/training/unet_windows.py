@@ -3,26 +3,29 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import cast
 
 import numpy as np
 import torch
 from einops import rearrange, repeat
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from latentsync_core.audio.audio_encoder import AudioEncoder
-from latentsync_core.audio.audio_windows import cut_audio_windows
 from latentsync_core.audio.mel import cut_mel_window, syncnet_mel
 from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN, MelAudioEncoder
 from latentsync_core.diffusion.latents import Autoencoder
 from latentsync_core.errors import BadOption
+from latentsync_core.training.audio_cache import CachedAudio, cache_audio
 from latentsync_core.training.face_clips import SAMPLE_RATE, VIDEO_FPS, FaceClip, clip_weights
-from latentsync_core.training.latent_cache import LatentClip, audio_states, cache_latents
+from latentsync_core.training.latent_cache import LatentClip, cache_latents, weights_digest
 from latentsync_core.training.lip_shape import fit_lip_shape
 from latentsync_core.training.unet_recipe import UNetRecipe
 
 log = logging.getLogger(__name__)
+
+SOUND_VARIANTS = 3  # of each clip's sound: as it is, and two with another loudness and some noise
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class WindowSampler:
 
     Args:
         clips: of all variants; those shorter than a window are left out.
-        audio: by clip's folder name, variants of its audio tokens (F, S, D).
+        audio: by clip's folder name, variants of its sound.
         shapes: by clip's folder name, its true lip shape (F, K).
         mels: by clip's folder name, its mel (80, T), at least as long as the pictures: batches get mels and pictures.
     """
@@ -62,7 +65,7 @@ class WindowSampler:
     def __init__(
         self,
         clips: list[LatentClip],
-        audio: dict[str, list[Tensor]],
+        audio: dict[str, list[CachedAudio]],
         shapes: dict[str, NDArray[np.float32]],
         recipe: UNetRecipe,
         mels: Mapping[str, Tensor] | None = None,
@@ -73,6 +76,12 @@ class WindowSampler:
         self.recipe = recipe
         self.mels = mels
         self.weights = clip_weights([clip.clip for clip in self.clips], recipe.generated_weight)
+
+    @property
+    def num_tokens(self) -> int:
+        """S, tokens that a frame hears."""
+        (first, *_), *_ = self.audio.values()
+        return first.windows(np.zeros(1, np.int64), self.recipe.context_frames).shape[1]
 
     def batch(self, number: int) -> Batch:
         """The windows of one batch, a function of its number and the recipe's seed."""
@@ -87,7 +96,7 @@ class WindowSampler:
         chosen = np.arange(start, start + length)
         tracks = self.audio[clip.clip.folder.name]
         track = tracks[int(generator.integers(len(tracks)))]
-        windows = track[clip.frames[chosen]].float()
+        windows = track.windows(clip.frames[chosen], self.recipe.context_frames)
         if generator.random() < self.recipe.true_shape_share:
             windows = self._with_true_shape(windows, clip, chosen, generator)
         if generator.random() < self.recipe.audio_dropout:
@@ -133,7 +142,7 @@ def cut_window(
 def build_sampler(
     recipe: UNetRecipe, clips: list[FaceClip], vae: Autoencoder, mask: Tensor, encoder: AudioEncoder
 ) -> WindowSampler:
-    """Cache the latents of all variants and the audio windows of all clips.
+    """Cache the latents of all variants and the sound of all clips.
 
     Raises:
         BadOption: if the true lip shape is to be heard, but the states of the audio encoder have no place for it.
@@ -153,10 +162,10 @@ def build_sampler(
             one_reference=recipe.window_frames > 1,
         )
         log.info("cached variant %d: %d clips", variant, len(clips))
+    digest = weights_digest(cast(nn.Module, encoder))
     audio = {
         clip.folder.name: [
-            cut_audio_windows(audio_states(encoder, clip, variant), clip.num_frames, recipe.context_frames).half().cpu()
-            for variant in range(3)
+            cache_audio(clip, recipe.cache_dir, encoder, digest, variant) for variant in range(SOUND_VARIANTS)
         ]
         for clip in clips
     }

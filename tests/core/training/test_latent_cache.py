@@ -33,6 +33,11 @@ def test_latents_are_read_back_and_made_anew_when_mask_or_weights_change(tmp_pat
     with torch.no_grad():
         vae.encoder[1].bias += 1
     assert cache().path != first.path
+    with torch.no_grad():
+        vae.encoder[1].bias -= 1
+    again = cache().path
+    np.save(clips[0].folder / "crops.npy", 255 - np.asarray(clips[0].crops))  # prepared anew
+    assert cache().path != again
 
 
 def test_each_frame_has_a_reference_of_the_clip_or_all_have_one(tmp_path):

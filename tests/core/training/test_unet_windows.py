@@ -5,6 +5,7 @@ import torch
 
 from latentsync_core.audio.mel import cut_mel_window, syncnet_mel
 from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN
+from latentsync_core.training.audio_cache import CachedAudio
 from latentsync_core.training.face_clips import read_face_clips
 from latentsync_core.training.latent_cache import LatentClip, show_frames
 from latentsync_core.training.unet_windows import WindowSampler, whole_mel
@@ -46,10 +47,12 @@ def some_sampler(tmp_path, variant: int = 0, with_mels: bool = False, stride: in
         path = tmp_path / f"{clip.folder.name}.npz"
         np.savez(path, frames=numbers, latents=latents, masked=latents, references=latents + 100)
         cached.append(LatentClip(path, clip, variant))
-        audio[clip.folder.name] = [torch.arange(clip.num_frames)[:, None, None].expand(-1, 10, 8).half()]
+        states = np.broadcast_to(np.arange(clip.num_frames).repeat(2)[:, None, None], (2 * clip.num_frames, 5, 8))
+        np.save(tmp_path / f"{clip.folder.name}.npy", states.astype(np.float16))
+        audio[clip.folder.name] = [CachedAudio(tmp_path / f"{clip.folder.name}.npy")]
         shapes[clip.folder.name] = np.repeat(np.arange(clip.num_frames, dtype=np.float32)[:, None], 3, axis=1)
     mels = {clip.folder.name: whole_mel(clip) for clip in clips} if with_mels else None
-    return WindowSampler(cached, audio, shapes, recipe(tmp_path, batch_size=4, **changes), mels)
+    return WindowSampler(cached, audio, shapes, recipe(tmp_path, batch_size=4, context_frames=0, **changes), mels)
 
 
 def test_pictures_and_mel_are_those_of_the_windows_frames(tmp_path):
