@@ -23,6 +23,7 @@ from latentsync_core.evaluation.metrics.silence import silence_movement, silent_
 from latentsync_core.evaluation.metrics.ssim import frame_ssim
 from latentsync_core.evaluation.metrics.success import is_success
 from latentsync_core.evaluation.metrics.sync_confidence import sync_score
+from latentsync_core.evaluation.metrics.sync_preference import sync_preference
 from latentsync_core.evaluation.metrics.syncnet_accuracy import syncnet_accuracy
 from latentsync_core.evaluation.networks import Networks
 from latentsync_core.evaluation.seen_clip import SAMPLES_PER_FRAME, SeenClip, read_at_25
@@ -139,6 +140,7 @@ def _sync(
     series[f"{prefix}_confidence"] = to_json(score.curve)
     if prefix == "stable":
         scores["stable_accuracy"] = syncnet_accuracy(*tracks)
+        scores["stable_preference"] = sync_preference(*tracks)
 
 
 def _pictures(

@@ -50,6 +50,7 @@ PAIR_MEASURES = (
     Measure("stable_distance", "Distance (StableSyncNet)", "lower", MODES, 3, "sync_confidence"),
     Measure("stable_offset", "|Offset| (StableSyncNet), frames", "lower", MODES, 2, "sync_confidence"),
     Measure("stable_accuracy", "Accuracy (StableSyncNet)", "higher", MODES, 3, "syncnet_accuracy"),
+    Measure("stable_preference", "Prefers its own sound (StableSyncNet)", "higher", MODES, 3, "sync_preference"),
     Measure("driver_correlation", "Correlation with the driver's mouth", "higher", MODES, 3, "mouth_correlation"),
     Measure("leakage", "Leakage (correlation with the old mouth)", "lower", _CROSS, 3, "mouth_correlation"),
     Measure("spread", "Spread of the opening (1 is right)", "none", MODES, 2, "mouth_correlation"),

@@ -33,7 +33,7 @@ from latentsync_core.evaluation.weights import EvaluationWeights
 from latentsync_core.face.mediapipe_backend import MediapipeBackend
 from latentsync_core.media.probe import probe_media
 
-VERSION = 1  # of the measures: raised when one is defined anew
+VERSION = 2  # of the measures: raised when one is defined anew
 
 
 @dataclass(frozen=True)

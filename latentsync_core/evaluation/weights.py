@@ -51,7 +51,7 @@ STABLE_SYNCNET = WeightsFile(
     "stable_syncnet",
     "a folder of StableSyncNet (or --syncnet DIR)",
     "`train-syncnet`, its folder `best/`",
-    ("stable_confidence", "stable_distance", "stable_offset", "stable_accuracy"),
+    ("stable_confidence", "stable_distance", "stable_offset", "stable_accuracy", "stable_preference"),
 )
 ALL = (SYNCNET_V2, STABLE_SYNCNET, INCEPTION, I3D, VGG, ARCFACE)
 

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from latentsync_core.evaluation.metrics.silence import silence_movement, silent_frames
 from latentsync_core.evaluation.metrics.sync_confidence import sync_score
+from latentsync_core.evaluation.metrics.sync_preference import sync_preference
 from latentsync_core.evaluation.metrics.syncnet_accuracy import syncnet_accuracy
 
 
@@ -57,6 +58,19 @@ def test_accuracy_is_one_for_true_sounds_and_one_half_where_the_judge_cannot_tel
     assert syncnet_accuracy(unit, -unit) == 0.5  # all false: the wrong halves are right
     assert syncnet_accuracy(unit, np.ones_like(unit) / 4) == pytest.approx(0.5, abs=0.1)
     assert np.isnan(syncnet_accuracy(unit[:5], unit[:5]))
+
+
+def test_a_judge_prefers_what_is_more_alike_and_chance_is_one_half(moments):
+    unit = moments / np.linalg.norm(moments, axis=1, keepdims=True)
+    assert sync_preference(unit, unit) == 1
+    assert sync_preference(unit, -unit) == 0
+    assert sync_preference(unit, np.ones_like(unit)) == 0.5  # every sound is as good
+    assert np.isnan(sync_preference(unit[:10], unit[:10]))
+    pictures = np.eye(12)
+    sounds = np.roll(np.eye(12), 10, axis=0)  # each sound is that of the picture 10 frames before, or 2 after
+    compared = [(t, s) for t in range(12) for s in range(12) if abs(t - s) >= 10]
+    lost = [pictures[t] @ sounds[s] == 1 for t, s in compared]
+    assert sync_preference(pictures, sounds) == pytest.approx(0.5 * (1 - np.mean(lost)))  # 0 against 0: one half
 
 
 def test_silence_is_found_and_a_mouth_that_rests_in_it_scores_zero():
