@@ -7,6 +7,7 @@
     published: HDTF                     adds the paper's own figures on this set to the paper's table
     reconstruction: [clips/a.mp4]       and
     cross_driven: [{video: clips/a.mp4, audio: clips/b.mp4}]
+    quiet: [clips/a.mp4]                these hear a quiet room in which nobody speaks
 
 or numbers in place of the lists: so many clips of `manifest` (a csv with `clip` and `identity`), in its order, chosen
 by the values in `where`; drivers are then other people further down the list.
@@ -25,7 +26,8 @@ from latentsync_core.evaluation.pairs import Pair
 from latentsync_core.evaluation.published import PUBLISHED
 
 SHIPPED = Path(__file__).parent / "benchmarks"
-KEYS = {"name", "about", "data", "seconds", "published", "manifest", "where", "reconstruction", "cross_driven"}
+KEYS = {"name", "about", "data", "seconds", "published", "manifest", "where", "reconstruction", "cross_driven", "quiet"}
+QUIET_ROOM = SHIPPED / "quiet_room.flac"  # 4 s of noise at -50 dBFS
 DEFAULT_SECONDS = 10.0
 
 
@@ -60,9 +62,9 @@ def read_benchmark(definition: Path, data: Path | None = None) -> Benchmark:
     published = values.get("published")
     if published is not None and published not in PUBLISHED:
         raise BadOption(f"{definition}: published is {published!r}, known are {', '.join(PUBLISHED)}")
-    pairs = (*_reconstruction(values, root), *_cross_driven(values, root))
+    pairs = (*_reconstruction(values, root), *_cross_driven(values, root), *_quiet(values, root))
     if not pairs:
-        raise BadOption(f"{definition} names neither reconstruction nor cross_driven clips")
+        raise BadOption(f"{definition} names no clips: neither reconstruction nor cross_driven nor quiet")
     absent = [path for pair in pairs for path in (pair.source, pair.audio) if not path.is_file()]
     if absent:
         raise BadOption(f"{len(set(absent))} clips are not there, the first is {absent[0]}: does --data fit?")
@@ -91,12 +93,21 @@ def _read(definition: Path) -> dict[str, Any]:
 
 
 def _reconstruction(values: dict[str, Any], root: Path) -> list[Pair]:
-    asked = values.get("reconstruction", [])
+    return [Pair("reconstruction", clip.stem, clip, clip, clip) for clip in _clips("reconstruction", values, root)]
+
+
+def _quiet(values: dict[str, Any], root: Path) -> list[Pair]:
+    return [
+        Pair("cross_driven", f"{clip.stem}--{QUIET_ROOM.stem}", clip, QUIET_ROOM, None)
+        for clip in _clips("quiet", values, root)
+    ]
+
+
+def _clips(key: str, values: dict[str, Any], root: Path) -> list[Path]:
+    asked = values.get(key, [])
     if isinstance(asked, int):
-        clips = [clip.path for clip in _from_manifest(values, root)[:asked]]
-    else:
-        clips = [root / clip for clip in asked]
-    return [Pair("reconstruction", clip.stem, clip, clip, clip) for clip in clips]
+        return [clip.path for clip in _from_manifest(values, root)[:asked]]
+    return [root / clip for clip in asked]
 
 
 def _cross_driven(values: dict[str, Any], root: Path) -> list[Pair]:

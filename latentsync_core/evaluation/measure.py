@@ -19,7 +19,7 @@ from latentsync_core.evaluation.metrics.perceptual import mean_lpips
 from latentsync_core.evaluation.metrics.psnr import frame_psnr, lower_face
 from latentsync_core.evaluation.metrics.seam import frame_seam
 from latentsync_core.evaluation.metrics.sharpness import frame_gradient
-from latentsync_core.evaluation.metrics.silence import silence_movement, silent_frames
+from latentsync_core.evaluation.metrics.silence import closed_in_silence, silence_movement, silent_frames
 from latentsync_core.evaluation.metrics.ssim import frame_ssim
 from latentsync_core.evaluation.metrics.success import is_success
 from latentsync_core.evaluation.metrics.sync_confidence import sync_score
@@ -102,7 +102,9 @@ def _mouth(
     common = min(len(openings), len(source.openings))
     scores = {
         "leakage": best_lag_correlation(openings[:common], source.openings[:common]),
+        "instant_leakage": best_lag_correlation(openings[:common], source.openings[:common], max_lag=0),
         "silence_movement": silence_movement(openings, silent),
+        "silence_closed": closed_in_silence(openings, silent, source.openings),
     }
     loudness = voice_loudness(heard.pcm)[: len(openings)]
     series = {

@@ -52,7 +52,7 @@ class LatentClip:
 
     @property
     def masked(self) -> NDArray[np.float16]:
-        """(N, C, h, w) diffusion latents of the crop with the mask's hole grey."""
+        """(N, C, h, w) diffusion latents of the crop, or of its surroundings, with the mask's hole grey."""
         return self._arrays["masked"]  # type: ignore[return-value]
 
     @property
@@ -80,6 +80,7 @@ def cache_latents(
     frame_stride: int,
     frames_at_most: int,
     one_reference: bool,
+    other_surroundings: float = 0.0,
 ) -> list[LatentClip]:
     """Encode frames `variant % stride, + stride, ...` of every clip, skipping what is there already.
 
@@ -89,6 +90,7 @@ def cache_latents(
         frame_stride: every n-th frame.
         frames_at_most: of one clip, the first ones.
         one_reference: the same frame of a clip is the reference of all others, not one for each.
+        other_surroundings: share of the frames around whose hole another frame is shown, see `draw_surroundings`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mask_digest = hashlib.sha256(mask.numpy().tobytes()).hexdigest()
@@ -99,6 +101,7 @@ def cache_latents(
         frames_at_most,
         one_reference,
         LOOKS_VERSION if variant else 0,
+        *([other_surroundings] if other_surroundings else []),
     )
     cached = []
     for clip in clips:
@@ -108,12 +111,13 @@ def cache_latents(
             frames = np.arange(variant % frame_stride, clip.num_frames, frame_stride)[:frames_at_most]
             crops = show_frames(clip, frames, variant)
             references = change_look(draw_references(clip, frames, variant, one_reference), variant, clip.folder.name)
+            surroundings = draw_surroundings(clip, frames, variant, crops, other_surroundings)
             unfinished = path.with_suffix(".tmp.npz")
             np.savez(
                 unfinished,
                 frames=frames,
                 latents=_encode_frames(vae, crops),
-                masked=_encode_frames(vae, crops, mask),
+                masked=_encode_frames(vae, surroundings, mask),
                 references=_encode_frames(vae, references),
             )
             unfinished.rename(path)
@@ -136,10 +140,38 @@ def draw_references(clip: FaceClip, frames: NDArray[np.int64], variant: int, one
 
     Of REFERENCE_CANDIDATES random frames the one turned most alike is taken, as the pipeline takes one for each pose.
     """
-    generator = look_generator(clip.folder.name, variant, "reference")
+    return _draw_in_pose(clip, frames, variant, "reference", one_reference)
+
+
+def draw_surroundings(
+    clip: FaceClip, frames: NDArray[np.int64], variant: int, crops: NDArray[np.uint8], share: float
+) -> NDArray[np.uint8]:
+    """What is to be seen around the hole (N, R, R, 3): of some frames another frame, turned into their pose.
+
+    Cheeks and folds tell how wide the mouth was open. A U-Net that always sees those of the very frame learns to read
+    the old mouth from them, and shows it again when it hears another's speech.
+
+    Args:
+        crops: (N, R, R, 3) the frames themselves in this variant's look.
+        share: of the frames that get another's surroundings, 0..1.
+    """
+    generator = look_generator(clip.folder.name, variant, "surroundings")
+    other = np.flatnonzero(generator.random(len(frames)) < share)
+    if not len(other):
+        return crops
+    surroundings = crops.copy()
+    drawn = _draw_in_pose(clip, frames[other], variant, "other surroundings", one_for_all=False)
+    surroundings[other] = change_look(drawn, variant, clip.folder.name)
+    return surroundings
+
+
+def _draw_in_pose(
+    clip: FaceClip, frames: NDArray[np.int64], variant: int, purpose: str, one_for_all: bool
+) -> NDArray[np.uint8]:
+    generator = look_generator(clip.folder.name, variant, purpose)
     points = head_points(clip.mesh.astype(np.float64))
     candidates = generator.integers(clip.num_frames, size=(len(frames), REFERENCE_CANDIDATES))
-    if one_reference:
+    if one_for_all:
         candidates = np.broadcast_to(candidates[:1], candidates.shape)
         nearest = pose_distance(points[candidates], points[frames][:, None]).mean(0).argmin().repeat(len(frames))
     else:
@@ -148,8 +180,8 @@ def draw_references(clip: FaceClip, frames: NDArray[np.int64], variant: int, one
     painted = paint_lips(np.asarray(clip.crops[chosen]), clip.mesh[chosen], variant, clip.folder.name)
     return np.stack(
         [
-            turn_head(picture, points[reference], points[frame])
-            for picture, reference, frame in zip(painted, chosen, frames, strict=True)
+            turn_head(picture, points[other], points[frame])
+            for picture, other, frame in zip(painted, chosen, frames, strict=True)
         ]
     )
 

@@ -55,6 +55,7 @@ class UNetRecipe:
     trainable: tuple[str, ...] = ("",)  # name parts of the parameters that learn; "" is all
     residual_reference: bool = True  # the network predicts the change against the reference latents
     variants: int = 2  # looks of every clip
+    other_surroundings: float = 0.0  # share of frames around whose hole another frame is shown; single frames only
     frame_stride: int = 3
     frames_per_clip: int = 100
     window_frames: int = 1
@@ -90,6 +91,8 @@ class UNetRecipe:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise BadOption(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if self.other_surroundings and self.window_frames > 1:
+            raise BadOption("other_surroundings is for single frames: window_frames 1")
         prediction_type = self.scheduler.get("prediction_type", "epsilon")
         if self.residual_reference and prediction_type != "sample":
             raise BadOption(f"residual_reference needs scheduler.prediction_type: sample, not {prediction_type}")

@@ -160,6 +160,7 @@ def build_sampler(
             recipe.frame_stride,
             recipe.frames_per_clip,
             one_reference=recipe.window_frames > 1,
+            other_surroundings=recipe.other_surroundings,
         )
         log.info("cached variant %d: %d clips", variant, len(clips))
     digest = weights_digest(cast(nn.Module, encoder))

@@ -4,7 +4,10 @@ import pytest
 
 from latentsync_core.errors import BadOption
 from latentsync_core.evaluation.benchmark import SHIPPED, read_benchmark
+from latentsync_core.evaluation.metrics.silence import silent_frames
 from latentsync_core.evaluation.pairs import GROUND_TRUTH, SOURCE_UNCHANGED, System, read_pairs
+from latentsync_core.evaluation.seen_clip import hear, to_int16
+from latentsync_core.media.audio import SILENCE_DBFS, loudest_dbfs
 
 
 @pytest.fixture
@@ -36,6 +39,15 @@ def test_pairs_come_from_a_manifest_and_nobody_drives_themselves(data, tmp_path)
     assert [pair.name for pair in found.pairs] == ["a", "b", "c", "a--b", "b--c", "c--d", "d--a"]
 
 
+def test_clips_in_a_quiet_room_have_no_driver(data, tmp_path):
+    definition = tmp_path / "mine.yaml"
+    definition.write_text("where: {split: val}\nquiet: 2\n")
+    pairs = read_benchmark(definition, data).pairs
+    assert [(pair.name, pair.driver) for pair in pairs] == [("a--quiet_room", None), ("b--quiet_room", None)]
+    assert loudest_dbfs(hear(pairs[0].audio, 3.0)) > SILENCE_DBFS  # the pipeline takes it
+    assert silent_frames(to_int16(hear(pairs[0].audio, 3.0))).all()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -44,7 +56,7 @@ def test_pairs_come_from_a_manifest_and_nobody_drives_themselves(data, tmp_path)
         ("published: Imaginary\nreconstruction: [clips/a.mp4]", "published is 'Imaginary'"),
         ("where: {split: test}\nreconstruction: 2", "has no clip with"),
         ("where: {language: de}\nreconstruction: 2", "has no column language"),
-        ("about: nothing", "neither reconstruction nor cross_driven"),
+        ("about: nothing", "names no clips"),
         ("- a\n", "holds no definition"),
         ("cross_driven: [clips/a.mp4]", "needs video and audio"),
     ],
@@ -57,7 +69,12 @@ def test_a_bad_definition_is_refused_in_words(data, tmp_path, text, words):
 
 
 def test_definitions_ship_and_an_unknown_name_lists_them(tmp_path):
-    assert {path.stem for path in SHIPPED.glob("*.yaml")} >= {"talking_faces_val", "hdtf", "voxceleb2"}
+    assert {path.stem for path in SHIPPED.glob("*.yaml")} >= {
+        "talking_faces_val",
+        "talking_faces_quiet",
+        "hdtf",
+        "voxceleb2",
+    }
     with pytest.raises(BadOption, match="talking_faces_val"):
         read_benchmark(tmp_path / "nothing")
 

@@ -6,7 +6,7 @@ import torch
 from scipy.signal import medfilt
 from torch.nn import functional
 
-from latentsync_core.evaluation.metrics.silence import silence_movement, silent_frames
+from latentsync_core.evaluation.metrics.silence import closed_in_silence, silence_movement, silent_frames
 from latentsync_core.evaluation.metrics.sync_confidence import sync_score
 from latentsync_core.evaluation.metrics.sync_preference import sync_preference
 from latentsync_core.evaluation.metrics.syncnet_accuracy import syncnet_accuracy
@@ -85,3 +85,24 @@ def test_silence_is_found_and_a_mouth_that_rests_in_it_scores_zero():
     assert silence_movement(moving, silent) == pytest.approx(1.0)
     assert silence_movement(resting, silent) == pytest.approx(0.0)
     assert np.isnan(silence_movement(moving[:24], silent[:24]))  # nobody is silent
+
+
+def test_a_mouth_counts_as_closed_in_silence_when_it_is_less_open_than_in_four_fifths_of_its_speech():
+    real = np.linspace(0.0, 0.1, 101)  # the 20th percentile is 0.02
+    silent = np.zeros(60, bool)
+    silent[20:50] = True
+    closing = np.where(silent, 0.01, 0.09)
+    closing[20:25] = 0.05  # the frames it needs to close
+    closing[48:50] = 0.05  # and to open again
+    assert closed_in_silence(closing, silent, real) == 1
+    closing[30] = 0.03
+    assert closed_in_silence(closing, silent, real) == pytest.approx(22 / 23)
+    assert closed_in_silence(np.full(60, 0.03), silent, real) == 0
+    assert np.isnan(closed_in_silence(closing, silent[30:32], real))
+    assert closed_in_silence(np.full(60, 0.01), np.ones(60, bool), real) == 1
+
+
+def test_a_quiet_room_is_silent_throughout():
+    noise = np.random.default_rng(0).normal(size=640 * 25)
+    assert silent_frames((noise * 80).astype(np.int16)).all()
+    assert not silent_frames((noise * 800).astype(np.int16)).any()

@@ -5,7 +5,7 @@ import torch
 
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.face_clips import read_face_clips
-from latentsync_core.training.latent_cache import cache_latents, draw_references
+from latentsync_core.training.latent_cache import cache_latents, draw_references, draw_surroundings
 from tests.core.training.small_clips import save_small_clips
 
 
@@ -54,3 +54,32 @@ def test_each_frame_has_a_reference_of_the_clip_or_all_have_one(tmp_path):
     assert drawn_from(draw_references(clip, frames, 0, one_reference=False)) == each
     assert drawn_from(draw_references(clip, frames, 1, one_reference=False)) != each
     assert len(set(drawn_from(draw_references(clip, frames, 0, one_reference=True)))) == 1
+
+
+def test_some_frames_are_surrounded_by_another_frame_of_the_clip(tmp_path):
+    (clip,) = read_face_clips(save_small_clips(tmp_path, {"a": 1}, frames=9, side=32))
+    np.save(clip.folder / "mesh.npy", np.repeat(np.load(clip.folder / "mesh.npy")[:1], 9, axis=0))  # one pose: no turn
+    frames = np.arange(9)
+    crops = np.asarray(clip.crops)
+
+    def changed(share):
+        return (draw_surroundings(clip, frames, 0, crops, share) != crops).any((1, 2, 3))
+
+    assert not changed(0.0).any()
+    assert changed(1.0).sum() > 4  # a frame may be drawn for itself
+    assert 0 < changed(0.5).sum() < changed(1.0).sum()
+    assert (changed(0.5) == changed(0.5)).all()
+
+
+def test_other_surroundings_change_what_is_seen_and_not_the_target(tmp_path):
+    clips = read_face_clips(save_small_clips(tmp_path / "clips", {"a": 1}, frames=6, side=32))
+    torch.manual_seed(0)
+    vae = SpaceToDepthAutoencoder(latent_channels=4, widths=(16, 16, 8), blocks=(1, 1, 1))
+    mask = torch.ones(1, 1, 32, 32)
+    mask[..., 16:, :] = 0
+    (own,) = cache_latents(clips, tmp_path / "cache", vae, mask, 0, 1, 6, one_reference=False)
+    (other,) = cache_latents(clips, tmp_path / "cache", vae, mask, 0, 1, 6, one_reference=False, other_surroundings=1.0)
+    assert own.path != other.path
+    assert (own.latents == other.latents).all()
+    assert (own.references == other.references).all()
+    assert (own.masked != other.masked).any()

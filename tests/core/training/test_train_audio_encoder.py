@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from latentsync_core.audio.mel_audio_encoder import MelAudioEncoder
+from latentsync_core.training.speech_windows import SpeechClip
 from latentsync_core.training.train_audio_encoder import (
-    SpeechClip,
     correlation,
     predict_per_frame,
     restore_spread,
