@@ -15,6 +15,7 @@ from latentsync_core.evaluation.metrics.fvd import video_features
 from latentsync_core.evaluation.metrics.identity import FRAME_STEP, arcface_crop, identity_similarity
 from latentsync_core.evaluation.metrics.landmark_distance import frame_lmd
 from latentsync_core.evaluation.metrics.mouth_correlation import best_lag_correlation, spread_ratio
+from latentsync_core.evaluation.metrics.own_face import own_face_likeness
 from latentsync_core.evaluation.metrics.perceptual import mean_lpips
 from latentsync_core.evaluation.metrics.psnr import frame_psnr, lower_face
 from latentsync_core.evaluation.metrics.seam import frame_seam
@@ -174,6 +175,8 @@ def _pictures(
         placed = np.full(common, np.nan)
         placed[both] = track
         series[name] = to_json(placed)
+    if networks.face_features is not None:
+        scores["own_face"] = own_face_likeness(networks.face_features, ours, real, both)
     if networks.lpips is not None:
         scores["lpips"] = mean_lpips(networks.lpips, ours, real)
     if networks.arcface is not None:

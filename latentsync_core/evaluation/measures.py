@@ -64,6 +64,7 @@ PAIR_MEASURES = (
     Measure("lower_psnr", "PSNR, lower face, dB", "higher", _REAL, 2, "psnr"),
     Measure("lpips", "LPIPS (VGG)", "lower", _REAL, 3, "perceptual"),
     Measure("csim", "CSIM (ArcFace)", "higher", MODES, 3, "identity"),
+    Measure("own_face", "Likeness to the person (home-trained, no CSIM)", "higher", MODES, 3, "own_face"),
     Measure("sharpness", "Mouth sharpness (1 = source)", "higher", MODES, 3, "sharpness"),
     Measure("flicker", "Flicker above the source, grey levels (0 is right)", "none", MODES, 3, "flicker"),
     Measure("seam", "Seam, grey levels per px", "lower", MODES, 3, "seam"),

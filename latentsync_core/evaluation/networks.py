@@ -17,6 +17,7 @@ from latentsync_core.evaluation.weights import EvaluationWeights
 from latentsync_core.models.arcface import IResNet, load_arcface
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.models.checkpoint import load_strictly, read_state_dict
+from latentsync_core.training.losses.face_features import FaceFeatures, load_face_feature_distance
 from latentsync_core.training.losses.lpips_loss import load_lpips
 
 
@@ -31,6 +32,7 @@ class Networks:
     lpips: nn.Module | None = None
     arcface: IResNet | None = None
     mini_vae: Autoencoder | None = None
+    face_features: FaceFeatures | None = None
 
 
 def load_networks(weights: EvaluationWeights) -> Networks:
@@ -51,6 +53,7 @@ def load_networks(weights: EvaluationWeights) -> Networks:
         load(files.VGG, load_lpips),  # type: ignore[arg-type]
         load(files.ARCFACE, load_arcface),  # type: ignore[arg-type]
         _load_mini_vae(),
+        load_face_feature_distance(files.SHIPPED_FACE_FEATURES).features,
     )
 
 

@@ -13,6 +13,7 @@ from latentsync_core.evaluation.fingerprint import fingerprint
 
 DEFAULT_FOLDER = Path("models/evaluation")
 SHIPPED_SYNCNET = MODELS_FOLDER / "mini_syncnet"
+SHIPPED_FACE_FEATURES = MODELS_FOLDER / "mini_face_features"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ NOISY_SHARE = 0.5  # of windows heard over another recording
 NOISE_BELOW = (0.4, 1.2)  # how far below the window's sound, in Whisper's log-mel: 4 of them are ten powers of ten
 SILENT_SHARE = 0.15  # of windows with a stretch of silence
 SILENT_LEVELS = (-1.5, -0.4)  # log-mel of digital silence, and of a quiet room beside loud speech
-CLOSED_PERCENTILE = 5  # of a clip's opening, below which its mouth counts as closed
+CLOSED_PERCENTILE = 20  # of a clip's opening, below which its mouth counts as closed; `restore_spread` widens it
 CLOSING_FRAMES = 3  # from speech to the closed mouth
 NATURAL = 4 * np.log(10)  # of one unit of Whisper's log-mel
 

@@ -8,11 +8,14 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from latentsync_core.evaluation.metrics.flicker import frame_flicker
 from latentsync_core.evaluation.metrics.landmark_distance import frame_lmd
+from latentsync_core.evaluation.metrics.own_face import own_face_likeness
 from latentsync_core.evaluation.metrics.psnr import IDENTICAL_DB, frame_psnr
 from latentsync_core.evaluation.metrics.seam import frame_seam
 from latentsync_core.evaluation.metrics.sharpness import frame_gradient
 from latentsync_core.evaluation.metrics.ssim import frame_ssim
 from latentsync_core.evaluation.metrics.success import is_success
+from latentsync_core.evaluation.weights import SHIPPED_FACE_FEATURES
+from latentsync_core.training.losses.face_features import load_face_feature_distance
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,15 @@ def test_a_hard_edge_shows_as_a_seam_and_a_soft_one_hardly(real):
 def test_blur_lowers_the_gradient_around_the_mouth(real):
     blurred = np.stack([gaussian_filter(frame, (2, 2, 0)) for frame in real])
     assert (frame_gradient(blurred) < 0.8 * frame_gradient(real)).all()
+
+
+def test_own_frames_are_alike_and_another_mouth_less(real):
+    network = load_face_feature_distance(SHIPPED_FACE_FEATURES).features
+    clip, frames = np.repeat(real[:1], 12, axis=0), np.arange(12)
+    assert own_face_likeness(network, clip, clip, frames) == pytest.approx(1, abs=1e-5)
+    upside_down = np.ascontiguousarray(clip[:, ::-1])
+    assert own_face_likeness(network, upside_down, clip, frames) < 0.9
+    assert np.isnan(own_face_likeness(network, clip[:5], clip[:5], frames[:5]))  # all at nearly the same time
 
 
 def test_lmd_is_in_pixels_of_the_aligned_face_and_where_the_mouth_is_does_not_count():
