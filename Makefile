@@ -1,6 +1,6 @@
 # Every target does its own set-up; the second time that costs less than a second.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo app services stop sample picture test check lint types format bench bench-gpu bench-long lock
+.PHONY: help setup setup-dev demo app services stop sample sample-results picture test check lint types format bench bench-gpu bench-long lock
 
 PYTHON := .venv/bin/python
 
@@ -27,6 +27,9 @@ stop:  ## stop what demo, app or services left running
 
 sample: setup-dev  ## make samples/ anew
 	$(PYTHON) -m scripts.make_sample
+
+sample-results: setup-dev  ## make docs/samples anew: short results, and a sheet of their frames
+	$(PYTHON) -m scripts.make_sample_results
 
 picture: setup  ## make docs/result.jpg anew from outputs/demo.mp4
 	$(PYTHON) -m scripts.make_result_picture

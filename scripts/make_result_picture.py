@@ -22,19 +22,19 @@ def main() -> int:
     if not RESULT.is_file():
         sys.stderr.write(f"{RESULT} is not there: run `make demo` first\n")
         return 1
-    result = faces_of(RESULT)
-    source = faces_of(SAMPLE)[: len(result)]
+    result = faces_of(RESULT, FACE, SIDE)
+    source = faces_of(SAMPLE, FACE, SIDE)[: len(result)]
     chosen = np.linspace(0.1, 0.9, MOMENTS) * (len(source) - 1)
     rows = [np.hstack([faces[round(index)] for index in chosen]) for faces in (source, result)]
     Image.fromarray(np.vstack(rows)).save(PICTURE, quality=88)
     return 0
 
 
-def faces_of(path: Path) -> list[np.ndarray]:
-    """Every frame's face, (SIDE, SIDE, 3) uint8 RGB."""
+def faces_of(path: Path, box: tuple[int, int, int, int], side: int) -> list[np.ndarray]:
+    """What a box (left, top, right, bottom) shows in every frame, (side, side, 3) uint8 RGB."""
     with av.open(str(path)) as container:
         return [
-            np.asarray(frame.to_image().crop(FACE).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+            np.asarray(frame.to_image().crop(box).resize((side, side), Image.Resampling.LANCZOS))
             for frame in container.decode(video=0)
         ]
 
