@@ -19,9 +19,10 @@ MELS_PER_FRAME = 100 // VIDEO_FPS
 STRETCH = 0.2  # of the pace, either way
 NOISY_SHARE = 0.5  # of windows heard over another recording
 NOISE_BELOW = (0.4, 1.2)  # how far below the window's sound, in Whisper's log-mel: 4 of them are ten powers of ten
-SILENT_SHARE = 0.15  # of windows with a stretch of silence
-SILENT_LEVELS = (-1.5, -0.4)  # log-mel of digital silence, and of a quiet room beside loud speech
-CLOSED_PERCENTILE = 20  # of a clip's opening, below which its mouth counts as closed; `restore_spread` widens it
+SILENT_LEVELS = (-1.5, -0.1)  # mean log-mel of digital silence, and of a room with a recorder's noise
+SILENT_TILT = 0.5  # of rooms: their lowest band lies up to so far above the mean, their highest one below
+SOFTER_THAN_SPEECH = 0.5  # so far below the window's loud frames lies a silence at least
+CLOSED_PERCENTILE = 10  # of a clip's opening, below which its mouth counts as closed; `restore_spread` widens it
 CLOSING_FRAMES = 3  # from speech to the closed mouth
 NATURAL = 4 * np.log(10)  # of one unit of Whisper's log-mel
 
@@ -53,11 +54,20 @@ class SpeechSampler:
         clips: to learn from.
         weights: (N,) probabilities of the clips.
         window_frames: W, frames of a window at 25 fps.
+        silent_share: of windows with a stretch of silence.
         seed: of everything drawn.
     """
 
-    def __init__(self, clips: list[SpeechClip], weights: NDArray[np.float64], window_frames: int, seed: int) -> None:
+    def __init__(
+        self,
+        clips: list[SpeechClip],
+        weights: NDArray[np.float64],
+        window_frames: int,
+        silent_share: float,
+        seed: int,
+    ) -> None:
         self._clips = clips
+        self._silent_share = silent_share
         self._weights = weights
         self._frames = window_frames
         self._generator = np.random.default_rng(seed)
@@ -81,7 +91,7 @@ class SpeechSampler:
         if generator.random() < NOISY_SHARE:
             (other,) = self._draw(1)
             log_mel = mix_log_mel(log_mel, self._clips[other].log_mel, generator)
-        if generator.random() < SILENT_SHARE:
+        if generator.random() < self._silent_share:
             return put_silence(log_mel, shape, self._closed, generator)
         return log_mel, shape
 
@@ -140,10 +150,15 @@ def put_silence(
     frames = len(shape)
     length = int(generator.integers(frames // 4, frames + frames // 2))  # longer ones cover the window
     start = int(generator.integers(min(0, frames - length), max(0, frames - length) + 1))
-    level, roughness = generator.uniform(*SILENT_LEVELS), generator.uniform(0, 0.2)
+    lowest, highest = SILENT_LEVELS
+    loud = float(torch.quantile(log_mel.mean(0), 0.95))
+    highest = max(lowest, min(highest, loud - SOFTER_THAN_SPEECH))
+    level = highest - (highest - lowest) * generator.random() ** 2  # rooms more often than digital silence
+    tilt, roughness = generator.uniform(0, SILENT_TILT) * np.linspace(1, -1, len(log_mel)), generator.uniform(0, 0.2)
     column = np.arange(log_mel.shape[1]) // MELS_PER_FRAME
     is_silent = torch.from_numpy((column >= start) & (column < start + length))
-    noise = torch.from_numpy(level + roughness * generator.standard_normal(tuple(log_mel.shape))).float()
+    rough = roughness * generator.standard_normal(tuple(log_mel.shape))
+    noise = torch.from_numpy(level + tilt[:, None] + rough).float()
     frame = np.arange(frames)
     inside = np.minimum(frame - start + 1, start + length - frame)  # 1 = the stretch's first and last frame
     share = torch.from_numpy(np.clip(inside / CLOSING_FRAMES, 0, 1)).float()[:, None]

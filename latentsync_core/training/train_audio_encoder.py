@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN, MelAudioEncoder
+from latentsync_core.models.checkpoint import load_strictly, read_state_dict
 from latentsync_core.training.face_clips import clip_weights, read_face_clips
 from latentsync_core.training.lip_shape import fit_lip_shape
 from latentsync_core.training.run_facts import describe_run
@@ -35,6 +36,7 @@ class AudioRecipe:
 
     data_dir: Path
     run_dir: Path
+    init_from: str = ""  # weights to go on from: those of another run, or of a bundle's audio encoder
     steps: int = 700
     batch_size: int = 32
     window_frames: int = 48  # video frames per training window, at 25 fps
@@ -43,6 +45,7 @@ class AudioRecipe:
     channels: int = 192
     num_shape_components: int = 8  # the opening and seven principal components
     dropout: float = 0.15
+    silent_share: float = 0.2  # of the windows, with a stretch of silence
     ema_decay: float = 0.99  # of the averaged weights, which are validated and kept
     validate_every: int = 100
     seed: int = 1
@@ -95,11 +98,14 @@ def train_audio_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
     train_speech = load_speech_clips(train_clips, basis)
     val_speech = load_speech_clips(read_face_clips(recipe.data_dir, "val", ("real",)), basis)
     model = MelAudioEncoder(recipe.channels, num_shape_components=recipe.num_shape_components, dropout=recipe.dropout)
+    if recipe.init_from:
+        load_strictly(model, read_state_dict(Path(recipe.init_from)), recipe.init_from)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay))
     kept = cast(MelAudioEncoder, averaged.module)
-    sampler = SpeechSampler(train_speech, clip_weights(train_clips), recipe.window_frames, recipe.seed)
+    weights = clip_weights(train_clips)
+    sampler = SpeechSampler(train_speech, weights, recipe.window_frames, recipe.silent_share, recipe.seed)
     component_weights = torch.tensor([2.0] + [1.0] * (recipe.num_shape_components - 1))
     component_weights /= component_weights.sum()
     best = -1.0

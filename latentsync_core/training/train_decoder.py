@@ -14,7 +14,7 @@ import torch
 from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from latentsync_core.bundle import load_bundle
@@ -165,7 +165,7 @@ def train_decoder(recipe: DecoderRecipe, resume: bool = False) -> None:
     vae, kept = (load_autoencoder(recipe.bundle_dir / "vae", device) for _ in range(2))
     assert isinstance(vae, SpaceToDepthAutoencoder)  # the bundle's is
     torch.manual_seed(recipe.seed)  # after all that is read: networks draw random weights before they get theirs
-    nn.Module.to(vae, memory_format=torch.channels_last)
+    vae.to(memory_format=torch.channels_last)
     vae.decoder.requires_grad_(True)
     losses = DecoderLosses(vae, recipe, device)
     weights = clip_weights([window.clip for window in windows])

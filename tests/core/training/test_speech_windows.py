@@ -68,16 +68,25 @@ def test_the_mouth_closes_where_silence_is_put_and_nowhere_else():
     assert covered
 
 
+def test_a_silence_is_softer_than_the_speech_around_it_and_its_low_bands_are_the_loudest():
+    for seed in range(30):
+        log_mel = torch.full((80, 192), 0.2)
+        silenced, _ = put_silence(log_mel, torch.ones(48, 1), torch.zeros(1), np.random.default_rng(seed))
+        stretch = silenced[:, (silenced != 0.2).all(0)]
+        assert stretch.mean() < 0.2 - 0.5 + 0.05
+        assert stretch[:20].mean() > stretch[-20:].mean() - 0.02
+
+
 def test_closed_lips_are_those_of_the_least_open_frames():
     shape = torch.stack([torch.arange(100.0), -torch.arange(100.0)], dim=1)
-    assert closed_lips([SpeechClip(torch.zeros(80, 400), shape)]).tolist() == [9.5, -9.5]
+    assert closed_lips([SpeechClip(torch.zeros(80, 400), shape)]).tolist() == [4.5, -4.5]
 
 
 def test_windows_depend_on_nothing_but_the_seed():
     clips = [ramp_clip(60), ramp_clip(30)]
 
     def first(seed):
-        return SpeechSampler(clips, np.array([0.5, 0.5]), 24, seed).batch(6)
+        return SpeechSampler(clips, np.array([0.5, 0.5]), 24, 0.5, seed).batch(6)
 
     assert first(1)[0].shape == (6, 80, 96)
     assert first(1)[1].shape == (6, 24, 2)
