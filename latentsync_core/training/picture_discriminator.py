@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+DETAIL_GAIN = 8.0  # of what a blur takes away, shown beside the picture: else it learns ten times slower
+DETAIL_SIDE = 5  # pixels of that blur
 FOLDED = 4  # pixels a side become channels before the first convolution: wide layers at low resolution are cheap
 
 
@@ -26,7 +28,7 @@ class PictureDiscriminator(nn.Module):
         wide = width * 3 // 2
         self.body = nn.Sequential(
             nn.PixelUnshuffle(FOLDED),
-            spectral_norm(nn.Conv2d(3 * FOLDED**2, width, 3, padding=1)),
+            spectral_norm(nn.Conv2d(2 * 3 * FOLDED**2, width, 3, padding=1)),
             nn.LeakyReLU(0.2),
             spectral_norm(nn.Conv2d(width, width, 3, padding=1)),
             nn.LeakyReLU(0.2),
@@ -38,7 +40,8 @@ class PictureDiscriminator(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> Tensor:
-        logits: Tensor = self.body(pictures)
+        blurred = F.avg_pool2d(pictures, DETAIL_SIDE, 1, DETAIL_SIDE // 2)
+        logits: Tensor = self.body(torch.cat([pictures, DETAIL_GAIN * (pictures - blurred)], dim=1))
         return logits
 
 

@@ -62,7 +62,7 @@ class DecoderRecipe:
     feature_weight: float = 0.4
     adversarial_weight: float = 0.4  # of the discriminator's gradient, relative to that of all else
     adversarial_start: int = 100  # the discriminator learns alone until then
-    discriminator_rate: float = 5e-4
+    discriminator_rate: float = 1e-3
     validate_every: int = 250  # on held-out people; 0 = never
     checkpoint_minutes: float = 3.0
     checkpoint_steps: int = 0  # 0 = by the clock only
@@ -131,11 +131,11 @@ class DecoderLosses:
         known = pixel + coarse + recipe.feature_weight * features
         losses = {"pixel": pixel, "coarse": coarse, "features": features}
         losses["discriminator"] = self.adversary.learn(_mouths(real), _mouths(decoded))
-        if step < recipe.adversarial_start or not recipe.adversarial_weight:
-            return {"total": known, **losses}
-        fooling = self.adversary.fooling_loss(_mouths(decoded))
-        weight = recipe.adversarial_weight * balance(known, fooling, decoded)
-        return {"total": known, "minimised": known + weight * fooling, "fooling": fooling, **losses}
+        fooling, minimised = torch.zeros(()), known
+        if recipe.adversarial_weight and step >= recipe.adversarial_start:
+            fooling = self.adversary.fooling_loss(_mouths(decoded))
+            minimised = known + recipe.adversarial_weight * balance(known, fooling, decoded) * fooling
+        return {"total": known, "minimised": minimised, "fooling": fooling, **losses}
 
     def feature_distance(self, first: Tensor, second: Tensor) -> float:
         """The mean distance of pictures (N, 3, h, w) by the features."""

@@ -8,12 +8,13 @@ from safetensors.torch import load_file
 
 from latentsync_core.bundle import load_bundle
 from latentsync_core.cli import main
+from latentsync_core.training.autoencoders import load_autoencoder
 from latentsync_core.training.face_clips import read_face_clips
 from latentsync_core.training.generated_faces import cache_generated, hear_true_shape
 from latentsync_core.training.lip_shape import fit_lip_shape
 from latentsync_core.training.losses.face_features import FaceFeatures, save_face_features
 from latentsync_core.training.picture_discriminator import PictureAdversary, PictureDiscriminator
-from latentsync_core.training.train_decoder import FrameSampler
+from latentsync_core.training.train_decoder import DecoderLosses, DecoderRecipe, Frames, FrameSampler
 from tests.core.training.killed_run import run_unbroken_and_killed
 from tests.core.training.small_clips import save_small_clips
 from tests.tiny_bundle import RESOLUTION, write_tiny_bundle
@@ -97,6 +98,20 @@ def test_the_true_shape_stands_where_the_encoder_tells_its_own(parts):
     assert states.shape == (40, 1, 24)
     assert torch.allclose(states[6, 0, -8:], 8 * shape[3])  # 50 states a second, 25 frames
     assert torch.equal(states[6], states[7]) is False  # what else is heard goes on between frames
+
+
+def test_the_losses_bear_the_same_names_before_and_after_the_discriminator_counts(parts):
+    vae = load_autoencoder(parts / "bundle" / "vae", torch.device("cpu"))
+    settings = DecoderRecipe(parts, parts, parts, parts / "bundle", parts / "features", adversarial_start=1)
+    losses = DecoderLosses(vae, settings, torch.device("cpu"))
+    latents = torch.randn(2, 4, 3, 4)
+    frames = Frames(torch.rand(2, 3, 48, 64) * 2 - 1, latents, latents + 0.1)
+    vae.decoder.requires_grad_(True)
+    before, after = losses(frames, 0), losses(frames, 1)
+    assert list(before) == list(after)
+    assert before["minimised"] == before["total"] == after["total"]
+    assert after["fooling"] != 0 != after["minimised"] - after["total"]
+    assert all(value.isfinite() for value in after.values())
 
 
 def test_a_discriminator_learns_to_tell_sharp_from_blurred():
