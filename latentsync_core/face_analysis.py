@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from latentsync_core.background_thread import BackgroundThread
 from latentsync_core.face.detectors import make_face_detector
-from latentsync_core.face.reference import choose_anchor
+from latentsync_core.face.reference import choose_anchor, choose_mouths
 from latentsync_core.face.tracking import FaceFrame, FaceTracker
 from latentsync_core.media.frame_grid import FrameGrid
 from latentsync_core.media.probe import MediaInfo
@@ -18,7 +18,7 @@ from latentsync_core.options import LipSyncOptions
 from latentsync_core.stage_clock import StageClock
 from latentsync_core.streaming import POLL_SECONDS, Stopped
 
-ANCHOR_SECONDS = 10.0  # of a shot, from its first face on, among which the reference frame is chosen
+ANCHOR_SECONDS = 10.0  # of a shot, from its first face on, among which its reference frames are chosen
 
 
 class FaceAnalysis(BackgroundThread):
@@ -75,11 +75,18 @@ class FaceAnalysis(BackgroundThread):
         Raises:
             Stopped: if the analysis is stopped meanwhile; or whatever ended it.
         """
+        return choose_anchor(self._first_seconds(shot), yaw)
+
+    def mouths_of(self, shot: int, yaw: float) -> list[int]:
+        """Give the source frames that show a shot's different mouths, rising; waits and raises as `anchor_of`."""
+        return choose_mouths(self._first_seconds(shot), yaw)
+
+    def _first_seconds(self, shot: int) -> list[FaceFrame]:
         self._wait_for(lambda: shot in self._first_of_shot)
         first = self._first_of_shot[shot]
         last = first + round(ANCHOR_SECONDS * self._grid.fps)
         self._wait_for(lambda: self._is_over or len(self._faces) > last or self._faces[-1].shot > shot)
-        return choose_anchor([face for face in self._faces[first:last] if face.shot == shot], yaw)
+        return [face for face in self._faces[first:last] if face.shot == shot]
 
     def _wait_for(self, is_known: Callable[[], bool]) -> None:
         with self._changed:

@@ -1,15 +1,17 @@
 """The frames of a result in order, each with all that its block needs: picture, aligned crop, place of the face."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentsync_core.errors import FaceNotFound
 from latentsync_core.face.alignment import crop_face, crop_matrix
-from latentsync_core.face.head_pose import turn_head
+from latentsync_core.face.head_pose import pose_distance, turn_head
 from latentsync_core.face.landmarks import FloatArray
+from latentsync_core.face.mouth_detail import match_mouths, sharpen_mouth, sketch_mouth
 from latentsync_core.face.reference import nearest_pose
 from latentsync_core.face.tracking import FaceFrame
 from latentsync_core.face.turned_away import shown_share
@@ -22,18 +24,37 @@ from latentsync_core.windows import Block, FrameState
 
 Crop = NDArray[np.uint8]  # (R, R, 3)
 
+TURNING_COST = 40.0  # grey levels of a mouth's difference that a turn by the side of the crop is worth
+
 
 @dataclass(frozen=True, eq=False)
 class Anchor:
-    """A reference frame: the aligned face (R, R, 3) uint8, and where it is."""
+    """A reference frame: the aligned face (R, R, 3) uint8, and where it is.
+
+    Attributes:
+        mouths: other frames of the shot, turned about alike, that show how else the mouth stands.
+    """
 
     crop: Crop
     face: FaceFrame
+    mouths: tuple["Anchor", ...] = ()
+
+    @cached_property
+    def sketch(self) -> FloatArray:
+        """What its mouth is compared by."""
+        return sketch_mouth(self.crop)
 
     def turned_as(self, face: FaceFrame) -> Crop:
         """Draw the reference (R, R, 3) in the pose of another frame; as it is if the detector gave no head points."""
         given, wanted = (_head_in_crop(each, len(self.crop)) for each in (self.face, face))
         return self.crop if given is None or wanted is None else turn_head(self.crop, given, wanted)
+
+    def turning_cost(self, face: FaceFrame) -> float:
+        """How bad it is to turn it into that frame's pose, grey levels; 0 if the detector gave no head points."""
+        given, wanted = (_head_in_crop(each, len(self.crop)) for each in (self.face, face))
+        if given is None or wanted is None:
+            return 0.0
+        return TURNING_COST * float(pose_distance(given, wanted)) / len(self.crop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,10 +187,13 @@ class FrameSupply:
         if key not in self._anchors:
             self._anchors = {known: anchor for known, anchor in self._anchors.items() if known[0] == block.shot}
             number = self._analysis.anchor_of(*key)
+            numbers = sorted({number, *self._analysis.mouths_of(*key)})
+            found = {}
             with self._clock.measure("decode"):
-                picture = next(self._anchor_reader.read(number, number + 1))
-            face = self._analysis.face_in(number)
-            self._anchors[key] = Anchor(self._crop(picture, face), face)
+                for each, picture in zip(numbers, self._anchor_reader.pick(numbers), strict=True):
+                    face = self._analysis.face_in(each)
+                    found[each] = Anchor(self._crop(picture, face), face)
+            self._anchors[key] = replace(found[number], mouths=tuple(found.values()))
         return self._anchors[key]
 
 
@@ -187,6 +211,25 @@ def references_of(frames: Sequence[SuppliedFrame]) -> list[Crop] | None:
         same = before is not None and before.face is frame.face
         references.append(references[-1] if same else anchor.turned_as(frame.face))
     return references
+
+
+def sharpen_mouths(frames: Sequence[SuppliedFrame], faces: Sequence[Crop], drawn: Sequence[Crop]) -> list[Crop]:
+    """Give generated faces the fine lips and teeth of their shot's own mouths, see `mouth_detail`.
+
+    Args:
+        frames: F of one block, with an anchor.
+        faces: F generated faces (R, R, 3) uint8.
+        drawn: the same as the network drew them.
+    """
+    anchor = frames[-1].anchor
+    assert anchor is not None
+    given = [frame.face for frame in frames if frame.face is not None]
+    turning = np.array([[mouth.turning_cost(face) for mouth in anchor.mouths] for face in given])
+    chosen = match_mouths([sketch_mouth(face) for face in drawn], [mouth.sketch for mouth in anchor.mouths], turning)
+    return [
+        sharpen_mouth(shown, made, anchor.mouths[number].turned_as(face))
+        for shown, made, number, face in zip(faces, drawn, chosen, given, strict=True)
+    ]
 
 
 def _head_in_crop(face: FaceFrame, resolution: int) -> FloatArray | None:

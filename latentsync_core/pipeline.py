@@ -32,6 +32,7 @@ from latentsync_core.frame_supply import (
     frame_states,
     gather_blocks,
     references_of,
+    sharpen_mouths,
 )
 from latentsync_core.media.audio import SAMPLE_RATE, read_speech
 from latentsync_core.media.frame_grid import read_frame_grid
@@ -261,10 +262,11 @@ class _Run:
                         latents[: block.lead] = blend_lead(shared, latents[: block.lead])
                     shared = latents[len(block.finished) :]
                     done = len(block.finished)
-                    decoded = generator.decode(latents[:done])
+                    drawn = generator.decode(latents[:done])
+                    faces = [*drawn]
                     if references is not None:
-                        decoded = generator.with_detail(decoded, references[:done], shown[:done])
-                    faces = [*decoded]
+                        detailed = generator.with_detail(drawn, references[:done], shown[:done])
+                        faces = [*sharpen_mouths(frames[:done], detailed, drawn)]
             for frame, face in zip(frames, faces, strict=False):  # the shared tail is finished by the next block
                 if frame.index >= first_needed:
                     sink.put(FinishedFrame(frame, face))

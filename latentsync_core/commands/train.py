@@ -12,7 +12,6 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         ("train-audio", "train an audio encoder to tell the shape of the lips", run_train_audio),
         ("train-syncnet", "train a SyncNet to tell whether lips and sound belong together", run_resumable),
         ("train-unet", "train a U-Net, one stage", run_train_unet),
-        ("train-decoder", "sharpen the decoder of a bundle's autoencoder", run_resumable),
         ("train-videomae", "train TREPA's stand-in", run_resumable),
         ("train-face-features", "train LPIPS's stand-in", run_resumable),
         ("export-bundle", "put a bundle together from trained parts", run_export_bundle),

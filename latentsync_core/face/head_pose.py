@@ -29,6 +29,7 @@ MOVED_POINTS: Final = (
     205, 425, 187, 411, 207, 427, 212, 432, 192, 416, 204, 424,
 )  # fmt: skip
 POSE_POINTS: Final = STILL_POINTS + MOVED_POINTS
+MOUTH_CORNERS: Final = (61, 291)  # of MOVED_POINTS
 
 _MEAN_FACE = Path(__file__).with_name("mean_face.npy")  # (468, 3), made by scripts/make_mean_face.py
 _GRID = 32  # places along a side at which the shift is computed

@@ -6,12 +6,16 @@ than closed, but not at its widest, and no broad smile: it would have to be pain
 """
 
 from collections.abc import Sequence
-from typing import Final
+from itertools import pairwise
+from typing import Final, TypeVar
 
 import numpy as np
 
+from latentsync_core.face.head_pose import MOUTH_CORNERS, POSE_POINTS
 from latentsync_core.face.landmarks import FaceLandmarks, FloatArray
 from latentsync_core.face.tracking import FaceFrame
+
+Item = TypeVar("Item")
 
 OPENING_RANK: Final = 0.6  # of the mouth openings among the candidates; 0 = the most closed, 1 = the widest
 WIDE_OPENING: Final = 0.05  # of the face's height; in 80 % of the training clips that rank's opening is below it
@@ -20,6 +24,8 @@ YAW_STEP: Final = 15.0  # degrees between the head poses that have a reference f
 NEAR_YAW: Final = 10.0  # degrees that count as the pose asked for
 YAW_COST: Final = 1.0 / 30.0  # per degree beyond: 30 degrees cost as much as the worst mouth
 BLUR_COST: Final = 0.3  # of the least sharp candidate
+MOUTH_OPENINGS: Final = 6  # sorts of mouths of which the shot's frames are kept
+MOUTH_WIDTHS: Final = 3  # sorts within each of those
 BRIDGED_COST: Final = 10.0  # of a face that was not detected but bridged
 
 
@@ -50,6 +56,43 @@ def choose_anchor(frames: Sequence[FaceFrame], yaw: float = 0.0) -> int:
     sharpness = _ranks([face.sharpness for face in faces])
     cost = mouth + BLUR_COST * (1.0 - sharpness) + [_pose_cost(face, yaw) for face in faces]
     return candidates[int(np.argmin(cost))][0]
+
+
+def choose_mouths(frames: Sequence[FaceFrame], yaw: float = 0.0) -> list[int]:
+    """Choose frames that show how differently the mouth stands in a shot: of every sort of mouth the sharpest.
+
+    Args:
+        frames: the shot's first seconds; those without a detected face, or turned otherwise, are passed over.
+        yaw: how far the face should be turned, degrees.
+
+    Returns:
+        The chosen frames' `index`, rising; none if no frame will do.
+    """
+    usable = [
+        (frame.index, face)
+        for frame in frames
+        if (face := frame.landmarks) is not None and face.confidence > 0 and abs(face.yaw - yaw) <= YAW_STEP
+    ]
+    usable.sort(key=lambda each: each[1].mouth_opening)
+    chosen = []
+    for alike in _divide(usable, MOUTH_OPENINGS):
+        for same in _divide(sorted(alike, key=lambda each: _mouth_width(each[1])), MOUTH_WIDTHS):
+            chosen.append(max(same, key=lambda each: each[1].sharpness)[0])
+    return sorted(chosen)
+
+
+def _divide(items: list[Item], parts: int) -> list[list[Item]]:
+    """Cut a list into so many parts of about the same length; fewer items make fewer parts."""
+    bounds = np.linspace(0, len(items), min(parts, len(items)) + 1).round().astype(int)
+    return [items[first:last] for first, last in pairwise(bounds)]
+
+
+def _mouth_width(face: FaceLandmarks) -> float:
+    """Distance of the mouth's corners, pixels of the frame; 0 if the detector has no mesh."""
+    if face.head is None:
+        return 0.0
+    left, right = (face.head[POSE_POINTS.index(corner)] for corner in MOUTH_CORNERS)
+    return float(np.linalg.norm(left - right))
 
 
 def _pose_cost(face: FaceLandmarks, yaw: float) -> float:

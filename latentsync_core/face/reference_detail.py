@@ -34,27 +34,32 @@ def restore_detail(face: UInt8Image, reference: UInt8Image, reconstruction: UInt
         (R, R, 3) uint8.
     """
     made, given, coded = (each.astype(np.float32) for each in (face, reference, reconstruction))
-    source = _where_from(face, reconstruction)
-    lost, coded = (_fetch(picture, source) for picture in (given - coded, coded))
+    source = where_from(face, reconstruction, FLOW_SOURCE_SMOOTHING, FLOW_SMOOTHING)
+    lost, coded = (fetch(picture, source) for picture in (given - coded, coded))
     difference = np.abs(made - coded).mean(axis=2)
     smooth = cv2.GaussianBlur(difference, (0, 0), SMOOTHING * len(face))
     share = np.exp(-((smooth / AGREEMENT) ** 2))[..., None]
     return np.asarray(np.clip(np.rint(made + share * lost), 0, 255), dtype=np.uint8)
 
 
-def _where_from(face: UInt8Image, reconstruction: UInt8Image) -> Float32Image:
-    """For each pixel of the face the place (R, R, 2), x and y, of its part in the reconstruction."""
+def where_from(face: UInt8Image, other: UInt8Image, softness: float, flow_softness: float) -> Float32Image:
+    """For each pixel of a face (R, R, 3) the place (R, R, 2), x and y, of its part in another one, by optical flow.
+
+    Args:
+        softness: of the pictures that are compared, flow_softness: of the flow; sigmas as shares of the side.
+    """
     side = len(face)
     grey = [
-        cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), FLOW_SOURCE_SMOOTHING * side)
-        for picture in (face, reconstruction)
+        cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), softness * side)
+        for picture in (face, other)
     ]
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(*grey, None)  # type: ignore[call-overload]
-    smooth = cv2.GaussianBlur(flow, (0, 0), FLOW_SMOOTHING * side)
+    smooth = cv2.GaussianBlur(flow, (0, 0), flow_softness * side)
     rows, columns = np.mgrid[:side, :side]
     return np.asarray(smooth + np.stack([columns, rows], axis=-1), dtype=np.float32)
 
 
-def _fetch(picture: Float32Image, source: Float32Image) -> Float32Image:
+def fetch(picture: Float32Image, source: Float32Image) -> Float32Image:
+    """Draw (R, R, 3) from a picture (R, R, 3), each pixel from its place in `source` (R, R, 2)."""
     columns, rows = source[..., 0], source[..., 1]
     return np.asarray(cv2.remap(picture, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))

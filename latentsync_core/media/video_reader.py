@@ -7,7 +7,7 @@ picture before it, as a player does, and counted.
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
@@ -75,16 +75,20 @@ class VideoReader:
             UnreadableMedia: if not a single frame can be decoded.
             Stopped: if `stop` was called meanwhile.
         """
+        return self.pick(range(start, stop))
+
+    def pick(self, numbers: Sequence[int]) -> Iterator[RGBFrame]:
+        """Give the source frames of these numbers, which rise, in one pass; raises as `read`."""
         if self._picture is not None:
-            for _ in range(start, stop):
+            for _ in numbers:
                 yield self._picture
             return
         last: tuple[VideoFrame, RGBFrame] | None = None
-        decoded = self._decode_from(self._ticks(start))
+        decoded = self._decode_from(self._ticks(numbers[0]))
         shown_now, coming = next(decoded, None), next(decoded, None)
         if shown_now is None:
             raise UnreadableMedia(f"{shown(self._info.path)} cannot be decoded; the file is broken.")
-        for number in range(start, stop):
+        for number in numbers:
             while coming is not None and _time(coming) <= self._ticks(number):
                 shown_now, coming = coming, next(decoded, None)
             if last is None or last[0] is not shown_now:

@@ -48,13 +48,13 @@ def cache_audio(clip: FaceClip, folder: Path, encoder: AudioEncoder, digest: str
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".tmp.npy")
-        np.save(unfinished, hear(encoder, clip, variant).half().cpu().numpy())
+        np.save(unfinished, _hear(encoder, clip, variant).half().cpu().numpy())
         unfinished.replace(path)
     return CachedAudio(path)
 
 
 @torch.no_grad()
-def hear(encoder: AudioEncoder, clip: FaceClip, variant: int = 0) -> Tensor:
+def _hear(encoder: AudioEncoder, clip: FaceClip, variant: int) -> Tensor:
     """(T, L, D) states of a clip's sound."""
     pcm = clip.pcm
     if variant:

@@ -7,14 +7,7 @@ from typing import Any
 from latentsync_core.errors import BadOption
 from latentsync_core.training.stuck_alarm import CHANCE_ACCURACY, CHANCE_LOSS
 
-TRAINERS = (  # that can be resumed
-    "train-vae",
-    "train-syncnet",
-    "train-unet",
-    "train-decoder",
-    "train-videomae",
-    "train-face-features",
-)
+TRAINERS = ("train-vae", "train-syncnet", "train-unet", "train-videomae", "train-face-features")  # that can be resumed
 
 
 @dataclass(frozen=True)
@@ -55,10 +48,6 @@ def find_trainer(name: str) -> TrainerEntry:
         from latentsync_core.training.unet_validation import HOLE_ERROR
 
         return TrainerEntry(UNetRecipe, train_unet, best_by=HOLE_ERROR)
-    if name == "train-decoder":
-        from latentsync_core.training.train_decoder import DecoderRecipe, train_decoder
-
-        return TrainerEntry(DecoderRecipe, train_decoder, best_by="features")
     if name == "train-videomae":
         from latentsync_core.training.train_videomae import VideoMaeRecipe, train_videomae
 

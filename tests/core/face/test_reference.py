@@ -1,9 +1,13 @@
 """Which frame stands for a person."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from latentsync_core.face.alignment import fit_similarity
-from latentsync_core.face.reference import choose_anchor, nearest_pose
+from latentsync_core.face.head_pose import POSE_POINTS
+from latentsync_core.face.reference import choose_anchor, choose_mouths, nearest_pose
 from latentsync_core.face.tracking import FaceFrame
 from tests.core.face.scripted_faces import face_at
 
@@ -50,3 +54,36 @@ def test_frames_without_a_face_are_passed_over():
 def test_no_face_at_all_is_an_error():
     with pytest.raises(ValueError, match="none of the 2 frames"):
         choose_anchor([frame(0), frame(1)])
+
+
+def test_mouths_are_of_all_openings_and_of_each_sort_the_sharpest():
+    frames = [frame(index, replace(face_at(200, opening=0.001 * index), sharpness=index % 5)) for index in range(180)]
+    chosen = choose_mouths(frames)
+    assert chosen == sorted(chosen)
+    assert len(chosen) == 18
+    assert [number // 30 for number in chosen] == sorted([0, 1, 2, 3, 4, 5] * 3)
+    assert {number % 5 for number in chosen} == {4}
+
+
+def test_mouths_as_wide_as_each_other_are_of_one_sort():
+    head = np.zeros((len(POSE_POINTS), 2), np.float32)
+    faces = []
+    for index in range(9):
+        corners = head.copy()
+        corners[POSE_POINTS.index(291), 0] = 40 + 10 * (index % 3)
+        faces.append(replace(face_at(200), head=corners, sharpness=index))
+    frames = [frame(index, face) for index, face in enumerate(faces)] * 6
+    frames = [replace(each, index=number) for number, each in enumerate(frames)]
+    widths = [faces[number % 9].head[POSE_POINTS.index(291), 0] for number in choose_mouths(frames)]
+    assert sorted(set(widths)) == [40, 50, 60]
+
+
+def test_mouths_of_heads_turned_otherwise_or_not_detected_are_passed_over():
+    frames = [
+        frame(0, face_at(200, yaw=40)),
+        frame(1, face_at(200)),
+        frame(2),
+        frame(3, replace(face_at(200), confidence=0)),
+    ]
+    assert choose_mouths(frames) == [1]
+    assert choose_mouths(frames, yaw=75) == []

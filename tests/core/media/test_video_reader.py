@@ -44,6 +44,13 @@ def test_any_stretch_can_be_read(tmp_path: Path, ending: str):
             assert numbers_of(reader.read(start, stop)) == list(range(start, stop))
 
 
+def test_single_frames_are_picked_in_one_pass(tmp_path: Path):
+    info = probe_media(numbered_clip(tmp_path / "numbers.mp4", 40, "25"))
+    with VideoReader(info, read_frame_grid(info)) as reader:
+        assert numbers_of(reader.pick([3, 4, 11, 29])) == [3, 4, 11, 29]
+        assert numbers_of(reader.pick([0, 20])) == [0, 20]
+
+
 def test_a_variable_rate_keeps_every_picture_at_its_time(tmp_path: Path):
     path = tmp_path / "vfr.mkv"
     # 20 frames at 10 per second, then 30 at 30 per second: 3 seconds

@@ -4,14 +4,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from latentsync_core.face.alignment import fit_similarity
 from latentsync_core.face.head_pose import POSE_POINTS
 from latentsync_core.face.landmarks import FaceLandmarks
-from latentsync_core.face.reference import choose_anchor
+from latentsync_core.face.reference import choose_anchor, choose_mouths
 from latentsync_core.face.tracking import FaceFrame
-from latentsync_core.frame_supply import Anchor, FrameSupply, SuppliedFrame, gather_blocks, references_of
+from latentsync_core.frame_supply import (
+    Anchor,
+    FrameSupply,
+    SuppliedFrame,
+    gather_blocks,
+    references_of,
+    sharpen_mouths,
+)
 from latentsync_core.media.frame_grid import read_frame_grid
 from latentsync_core.media.probe import probe_media
 from latentsync_core.media.video_reader import VideoReader
@@ -32,6 +40,9 @@ class ScriptedAnalysis:
 
     def anchor_of(self, shot: int, yaw: float) -> int:
         return choose_anchor(self._faces, yaw)
+
+    def mouths_of(self, shot: int, yaw: float) -> list[int]:
+        return choose_mouths(self._faces, yaw)
 
 
 def test_every_block_is_shown_a_reference_turned_as_its_own_frames(face_clip: Path):
@@ -61,6 +72,27 @@ def test_references_follow_the_head_and_frames_of_one_face_share_theirs():
     assert second is first
     assert unknown is picture
     assert references_of([SuppliedFrame(0, block, picture, turned, picture, None)]) is None
+
+
+def test_a_soft_mouth_is_sharpened_by_that_of_the_shot_which_is_most_alike():
+    generator = np.random.default_rng(0)
+    noise = [generator.uniform(0, 255, (64, 64, 3)).astype(np.float32) for _ in range(2)]
+    wanted, other = (cv2.GaussianBlur(each, (0, 0), 1.2).round().astype(np.uint8) for each in noise)
+    face = head_face(0.0)
+    mouths = tuple(Anchor(picture, face) for picture in (other // 2, wanted, other))
+    block = Block(range(2), shot=0)
+    frames = [SuppliedFrame(n, block, wanted, face, wanted, Anchor(other, face, mouths)) for n in range(2)]
+    drawn = [cv2.GaussianBlur(wanted, (0, 0), 1.5)] * 2
+    mouth = np.s_[40:49, 24:40]
+    before = np.abs(drawn[0][mouth].astype(int) - wanted[mouth]).mean()
+    for sharp in sharpen_mouths(frames, drawn, drawn):
+        assert np.abs(sharp[mouth].astype(int) - wanted[mouth]).mean() < 0.6 * before
+
+
+def test_a_mouth_of_a_head_turned_otherwise_costs_more():
+    near, far = Anchor(np.zeros((64, 64, 3), np.uint8), head_face(1.0)), head_face(9.0)
+    assert near.turning_cost(head_face(2.0)) < near.turning_cost(far)
+    assert near.turning_cost(frame_of(face_at(112, 112))) == 0
 
 
 def head_face(shift: float) -> FaceFrame:

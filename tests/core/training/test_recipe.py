@@ -9,7 +9,6 @@ from latentsync_core.errors import BadOption
 from latentsync_core.training.export_bundle import BundleRecipe
 from latentsync_core.training.recipe import build_config, read_recipe
 from latentsync_core.training.train_audio_encoder import AudioRecipe
-from latentsync_core.training.train_decoder import DecoderRecipe
 from latentsync_core.training.train_vae import VaeRecipe
 from latentsync_core.training.unet_recipe import UNetRecipe
 
@@ -81,7 +80,6 @@ def test_an_override_without_a_value_is_refused(tmp_path):
         ("mini_vae", VaeRecipe),
         ("mini_audio", AudioRecipe),
         ("mini_audio_silence", AudioRecipe),
-        ("mini_decoder", DecoderRecipe),
         ("mini_unet_stage1", UNetRecipe),
         ("mini_unet_stage1b", UNetRecipe),
         ("mini_unet_stage2", UNetRecipe),
