@@ -19,6 +19,7 @@ from latentsync_core.face.reference_detail import Float32Image, fetch, where_fro
 CENTRE: Final = (0.5, 0.695)  # of the mouth in an aligned face, x and y as shares of its side
 RADII: Final = (0.227, 0.14)  # of the ellipse that is sharpened
 EDGE: Final = 8.0 / 256  # of the side: sigma of the ellipse's soft edge
+REACH: Final = 0.09  # of the side, around the ellipse: what is looked at
 COARSE: Final = 4.0 / 256  # of the side: sigma of the blur that divides a mouth's coarse half from its fine one
 AGREEMENT: Final = 20.0  # grey levels of difference of the coarse halves at which the share has fallen to 1/e
 FLOW_SOFTNESS: Final = 2.0 / 256, 4.0 / 256  # of the side: sigmas of the blur of pictures and of the flow
@@ -74,17 +75,29 @@ def sharpen_mouth(face: UInt8Image, drawn: UInt8Image, real: UInt8Image) -> UInt
         (R, R, 3) uint8; outside the mouth it is `face`.
     """
     side = len(face)
-    mouth = fetch(real.astype(np.float32), where_from(drawn, real, *FLOW_SOFTNESS))
-    coarse, wanted = (_soften(picture, side) for picture in (mouth, drawn.astype(np.float32)))
+    place = _around_mouth(side, REACH)
+    shown, made, given = (np.ascontiguousarray(picture[place]) for picture in (face, drawn, real))
+    softness, flow_softness = (sigma * side for sigma in FLOW_SOFTNESS)
+    mouth = fetch(given.astype(np.float32), where_from(made, given, softness, flow_softness))
+    coarse, wanted, base = (_soften(picture, side) for picture in (mouth, made, shown))
     difference = cv2.GaussianBlur(np.abs(coarse - wanted).mean(axis=2), (0, 0), COARSE * side)
-    share = (np.exp(-((difference / AGREEMENT) ** 2)) * _mouth_area(side))[..., None]
-    shown = face.astype(np.float32)
-    fine = shown - _soften(shown, side)
-    return np.asarray(np.clip(np.rint(shown + share * (mouth - coarse - fine)), 0, 255), dtype=np.uint8)
+    share = (np.exp(-((difference / AGREEMENT) ** 2)) * _mouth_area(side)[place])[..., None]
+    fine = shown - base
+    sharpened = face.copy()
+    sharpened[place] = np.clip(np.rint(shown + share * (mouth - coarse - fine)), 0, 255).astype(np.uint8)
+    return sharpened
 
 
-def _soften(picture: Float32Image, side: int) -> Float32Image:
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), COARSE * side), np.float32)
+def _around_mouth(side: int, reach: float) -> tuple[slice, slice]:
+    """Rows and columns of the ellipse and so much around it, a share of the side."""
+    (x, y), (wide, high) = CENTRE, RADII
+    edges = (y - high - reach, y + high + reach, x - wide - reach, x + wide + reach)
+    top, bottom, left, right = (round(edge * side) for edge in edges)
+    return slice(top, bottom), slice(left, right)
+
+
+def _soften(picture: UInt8Image | Float32Image, side: int) -> Float32Image:
+    return np.asarray(cv2.GaussianBlur(picture.astype(np.float32), (0, 0), COARSE * side), np.float32)
 
 
 @cache

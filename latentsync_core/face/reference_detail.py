@@ -18,7 +18,7 @@ SMOOTHING: Final = 3.0 / 256  # of the side: sigma of the blur of the difference
 FLOW_SOURCE_SMOOTHING: Final = 1.5 / 256  # of the side: flow follows shapes, not noise
 FLOW_SMOOTHING: Final = 6.0 / 256  # of the side: skin moves as a whole, and detail must not be torn
 
-#: (R, R, 3) or (R, R, 2).
+#: (h, w, 3) or (h, w, 2).
 Float32Image = NDArray[np.float32]
 
 
@@ -34,7 +34,7 @@ def restore_detail(face: UInt8Image, reference: UInt8Image, reconstruction: UInt
         (R, R, 3) uint8.
     """
     made, given, coded = (each.astype(np.float32) for each in (face, reference, reconstruction))
-    source = where_from(face, reconstruction, FLOW_SOURCE_SMOOTHING, FLOW_SMOOTHING)
+    source = where_from(face, reconstruction, FLOW_SOURCE_SMOOTHING * len(face), FLOW_SMOOTHING * len(face))
     lost, coded = (fetch(picture, source) for picture in (given - coded, coded))
     difference = np.abs(made - coded).mean(axis=2)
     smooth = cv2.GaussianBlur(difference, (0, 0), SMOOTHING * len(face))
@@ -43,23 +43,19 @@ def restore_detail(face: UInt8Image, reference: UInt8Image, reconstruction: UInt
 
 
 def where_from(face: UInt8Image, other: UInt8Image, softness: float, flow_softness: float) -> Float32Image:
-    """For each pixel of a face (R, R, 3) the place (R, R, 2), x and y, of its part in another one, by optical flow.
+    """For each pixel of a face (h, w, 3) the place (h, w, 2), x and y, of its part in another one, by optical flow.
 
     Args:
-        softness: of the pictures that are compared, flow_softness: of the flow; sigmas as shares of the side.
+        softness: of the pictures that are compared, flow_softness: of the flow; sigmas in pixels.
     """
-    side = len(face)
-    grey = [
-        cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), softness * side)
-        for picture in (face, other)
-    ]
+    grey = [cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), softness) for picture in (face, other)]
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(*grey, None)  # type: ignore[call-overload]
-    smooth = cv2.GaussianBlur(flow, (0, 0), flow_softness * side)
-    rows, columns = np.mgrid[:side, :side]
+    smooth = cv2.GaussianBlur(flow, (0, 0), flow_softness)
+    rows, columns = np.mgrid[: face.shape[0], : face.shape[1]]
     return np.asarray(smooth + np.stack([columns, rows], axis=-1), dtype=np.float32)
 
 
 def fetch(picture: Float32Image, source: Float32Image) -> Float32Image:
-    """Draw (R, R, 3) from a picture (R, R, 3), each pixel from its place in `source` (R, R, 2)."""
+    """Draw (h, w, 3) from a picture (h, w, 3), each pixel from its place in `source` (h, w, 2)."""
     columns, rows = source[..., 0], source[..., 1]
     return np.asarray(cv2.remap(picture, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
