@@ -49,13 +49,6 @@ class Anchor:
         given, wanted = (_head_in_crop(each, len(self.crop)) for each in (self.face, face))
         return self.crop if given is None or wanted is None else turn_head(self.crop, given, wanted)
 
-    def turning_cost(self, face: FaceFrame) -> float:
-        """How bad it is to turn it into that frame's pose, grey levels; 0 if the detector gave no head points."""
-        given, wanted = (_head_in_crop(each, len(self.crop)) for each in (self.face, face))
-        if given is None or wanted is None:
-            return 0.0
-        return TURNING_COST * float(pose_distance(given, wanted)) / len(self.crop)
-
 
 @dataclass(frozen=True, eq=False)
 class SuppliedFrame:
@@ -224,12 +217,22 @@ def sharpen_mouths(frames: Sequence[SuppliedFrame], faces: Sequence[Crop], drawn
     anchor = frames[-1].anchor
     assert anchor is not None
     given = [frame.face for frame in frames if frame.face is not None]
-    turning = np.array([[mouth.turning_cost(face) for mouth in anchor.mouths] for face in given])
-    chosen = match_mouths([sketch_mouth(face) for face in drawn], [mouth.sketch for mouth in anchor.mouths], turning)
+    sketches = [mouth.sketch for mouth in anchor.mouths]
+    chosen = match_mouths([sketch_mouth(face) for face in drawn], sketches, turning_costs(given, anchor.mouths))
     return [
         sharpen_mouth(shown, made, anchor.mouths[number].turned_as(face))
         for shown, made, number, face in zip(faces, drawn, chosen, given, strict=True)
     ]
+
+
+def turning_costs(faces: Sequence[FaceFrame], mouths: Sequence[Anchor]) -> FloatArray:
+    """How bad it is to turn N mouths into the poses of F faces, (F, N) grey levels; 0 without head points."""
+    side = len(mouths[0].crop)
+    wanted, given = ([_head_in_crop(each, side) for each in group] for group in (faces, [m.face for m in mouths]))
+    if any(head is None for head in (*wanted, *given)):
+        return np.zeros((len(wanted), len(given)))
+    to, of = (np.stack([head for head in heads if head is not None]) for heads in (wanted, given))
+    return TURNING_COST * pose_distance(of[None], to[:, None]) / side
 
 
 def _head_in_crop(face: FaceFrame, resolution: int) -> FloatArray | None:

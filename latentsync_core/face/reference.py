@@ -24,7 +24,7 @@ YAW_STEP: Final = 15.0  # degrees between the head poses that have a reference f
 NEAR_YAW: Final = 10.0  # degrees that count as the pose asked for
 YAW_COST: Final = 1.0 / 30.0  # per degree beyond: 30 degrees cost as much as the worst mouth
 BLUR_COST: Final = 0.3  # of the least sharp candidate
-MOUTH_OPENINGS: Final = 6  # sorts of mouths of which the shot's frames are kept
+MOUTH_OPENINGS: Final = 12  # sorts of mouths of which the shot's frames are kept
 MOUTH_WIDTHS: Final = 3  # sorts within each of those
 BRIDGED_COST: Final = 10.0  # of a face that was not detected but bridged
 

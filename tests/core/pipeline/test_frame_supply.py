@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from latentsync_core.face.alignment import fit_similarity
 from latentsync_core.face.head_pose import POSE_POINTS
@@ -19,6 +20,7 @@ from latentsync_core.frame_supply import (
     gather_blocks,
     references_of,
     sharpen_mouths,
+    turning_costs,
 )
 from latentsync_core.media.frame_grid import read_frame_grid
 from latentsync_core.media.probe import probe_media
@@ -76,23 +78,26 @@ def test_references_follow_the_head_and_frames_of_one_face_share_theirs():
 
 def test_a_soft_mouth_is_sharpened_by_that_of_the_shot_which_is_most_alike():
     generator = np.random.default_rng(0)
-    noise = [generator.uniform(0, 255, (64, 64, 3)).astype(np.float32) for _ in range(2)]
-    wanted, other = (cv2.GaussianBlur(each, (0, 0), 1.2).round().astype(np.uint8) for each in noise)
+    noise = [generator.uniform(0, 255, (256, 256, 3)).astype(np.float32) for _ in range(2)]
+    wanted, other = (cv2.GaussianBlur(each, (0, 0), 2.0).round().astype(np.uint8) for each in noise)
     face = head_face(0.0)
     mouths = tuple(Anchor(picture, face) for picture in (other // 2, wanted, other))
     block = Block(range(2), shot=0)
     frames = [SuppliedFrame(n, block, wanted, face, wanted, Anchor(other, face, mouths)) for n in range(2)]
-    drawn = [cv2.GaussianBlur(wanted, (0, 0), 1.5)] * 2
-    mouth = np.s_[40:49, 24:40]
+    drawn = [cv2.GaussianBlur(wanted, (0, 0), 3.0)] * 2
+    mouth = np.s_[160:196, 96:160]
     before = np.abs(drawn[0][mouth].astype(int) - wanted[mouth]).mean()
     for sharp in sharpen_mouths(frames, drawn, drawn):
         assert np.abs(sharp[mouth].astype(int) - wanted[mouth]).mean() < 0.6 * before
 
 
 def test_a_mouth_of_a_head_turned_otherwise_costs_more():
-    near, far = Anchor(np.zeros((64, 64, 3), np.uint8), head_face(1.0)), head_face(9.0)
-    assert near.turning_cost(head_face(2.0)) < near.turning_cost(far)
-    assert near.turning_cost(frame_of(face_at(112, 112))) == 0
+    mouths = [Anchor(np.zeros((64, 64, 3), np.uint8), head_face(shift)) for shift in (1.0, 9.0)]
+    (near, far), (far_again, near_again) = turning_costs([head_face(2.0), head_face(8.0)], mouths)
+    assert far > 3 * near > 0
+    assert near == pytest.approx(near_again, rel=1e-4)
+    assert far == pytest.approx(far_again, rel=1e-4)
+    assert not turning_costs([frame_of(face_at(112, 112))], mouths).any()
 
 
 def head_face(shift: float) -> FaceFrame:
