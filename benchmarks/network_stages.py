@@ -21,6 +21,7 @@ from latentsync_core.diffusion.denoise import denoise
 from latentsync_core.diffusion.guidance import is_guided
 from latentsync_core.diffusion.latents import decode_latents, encode_to_latents, mask_at_latents, spatial_factor
 from latentsync_core.diffusion.noise import shared_noise
+from latentsync_core.face.reference_detail import restore_detail
 from latentsync_core.frame_supply import Crop
 from latentsync_core.mouth_generator import AUTOENCODER_BATCH, Denoising, MouthGenerator
 from latentsync_core.windows import overlap_of
@@ -167,8 +168,10 @@ class NetworkStages:
         count = min(len(faces), len(reference))
         references = self._clip.references[:count]
         with self._meter("detail") as reading:
-            self._generator.with_detail(faces[:count], references, reference[:count])
-        cost = self._cost_of_decoding(reference[:count])
+            coded = self._generator.reconstruct(references[0])
+            for face, given in zip(faces, references, strict=False):
+                restore_detail(face, given, coded)
+        cost = self._cost_of_decoding(reference[:count]).times(1 / count)
         return [self._figures("detail", reading, count, "pictures", 1, cost)]
 
     def _figures(self, stage: str, reading: Any, units: float, unit: str, per_frame: float, cost: Cost) -> StageFigures:

@@ -27,6 +27,7 @@ from benchmarks.window_joins import CarryingUNet
 from latentsync_core.bundle import Bundle
 from latentsync_core.diffusion.guidance import is_guided
 from latentsync_core.diffusion.latents import spatial_factor
+from latentsync_core.face.reference_detail import restore_detail
 from latentsync_core.media.audio import read_speech
 from latentsync_core.media.probe import probe_media
 from latentsync_core.mouth_generator import Denoising, MouthGenerator
@@ -53,7 +54,7 @@ class Window:
             bundle = replace(bundle, unet=CarryingUNet(bundle, known))  # type: ignore[arg-type]
         generator = MouthGenerator(bundle, self._features, denoising)
         references = self._clip.references
-        latents, shown = generator.denoise_block(
+        latents = generator.denoise_block(
             self._clip.crops,
             [index / float(self._clip.grid.fps) for index in range(self.size)],
             [range(self.size)],
@@ -63,7 +64,9 @@ class Window:
         )
         faces = generator.decode(latents[:finished])
         if references is not None:
-            generator.with_detail(faces, references[:finished], shown[:finished])
+            coded = generator.reconstruct(references[0])
+            for face, given in zip(faces, references, strict=False):
+                restore_detail(face, given, coded)
 
 
 @torch.inference_mode()

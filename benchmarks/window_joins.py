@@ -77,7 +77,7 @@ class Study:
         if known is not None:
             bundle = replace(bundle, unet=CarryingUNet(bundle, known))  # type: ignore[arg-type]
         generator = MouthGenerator(bundle, self.features, denoising)
-        latents, _ = generator.denoise_block(
+        latents = generator.denoise_block(
             self.crops[start:stop],
             [frame / self.fps for frame in range(start, stop)],
             [range(stop - start)],

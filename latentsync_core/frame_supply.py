@@ -1,6 +1,6 @@
 """The frames of a result in order, each with all that its block needs: picture, aligned crop, place of the face."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -204,6 +204,28 @@ def references_of(frames: Sequence[SuppliedFrame]) -> list[Crop] | None:
         same = before is not None and before.face is frame.face
         references.append(references[-1] if same else anchor.turned_as(frame.face))
     return references
+
+
+class ReconstructedAnchors:
+    """The reference frames as the autoencoder makes them; each is coded once, not again in every frame's pose.
+
+    Args:
+        reconstruct: encodes and decodes an aligned face (R, R, 3) uint8.
+    """
+
+    def __init__(self, reconstruct: Callable[[Crop], Crop]) -> None:
+        self._reconstruct = reconstruct
+        self._newest: tuple[Anchor, Anchor] | None = None  # an anchor, and its reconstruction in the same place
+
+    def of(self, frames: Sequence[SuppliedFrame]) -> list[Crop]:
+        """Give the reconstructed reference (R, R, 3) uint8 of each frame of a block, as `references_of`."""
+        anchor = frames[-1].anchor
+        assert anchor is not None
+        if self._newest is None or self._newest[0] is not anchor:
+            self._newest = anchor, Anchor(self._reconstruct(anchor.crop), anchor.face)
+        coded = references_of([replace(frame, anchor=self._newest[1]) for frame in frames])
+        assert coded is not None
+        return coded
 
 
 def sharpen_mouths(frames: Sequence[SuppliedFrame], faces: Sequence[Crop], drawn: Sequence[Crop]) -> list[Crop]:

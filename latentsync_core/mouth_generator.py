@@ -24,7 +24,6 @@ from latentsync_core.diffusion.latents import (
     spatial_factor,
 )
 from latentsync_core.diffusion.noise import shared_noise
-from latentsync_core.face.reference_detail import restore_detail
 
 AUTOENCODER_BATCH = 8  # pictures at once: bounds the memory of the autoencoder at 512 px
 
@@ -64,7 +63,7 @@ class MouthGenerator:
         first_frame: int,
         references: Sequence[NDArray[np.uint8]] | None,
         on_step: Callable[[], None],
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Tensor:
         """Make the clean latents of a block.
 
         Args:
@@ -76,7 +75,7 @@ class MouthGenerator:
             on_step: called after every denoising step of every window.
 
         Returns:
-            (F, C, h, w) float32, and the latents (F, C, h, w) of the references.
+            (F, C, h, w) float32.
         """
         generator = torch.Generator("cpu").manual_seed(self._denoising.seed + first_frame)
         pixels = self.to_pixels(crops)
@@ -103,7 +102,7 @@ class MouthGenerator:
                 on_step=lambda _: on_step(),
             )
             latents[chosen] = rearrange(clean, "1 c f h w -> f c h w").float()
-        return latents, reference
+        return latents
 
     def decode(self, latents: Tensor) -> list[NDArray[np.uint8]]:
         """Decode latents (F, C, h, w) to F whole faces (R, R, 3) uint8, kept part included."""
@@ -111,19 +110,10 @@ class MouthGenerator:
         levels = ((torch.cat(decoded) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return list(rearrange(levels, "f c h w -> f h w c").cpu().numpy())
 
-    def with_detail(
-        self, faces: Sequence[NDArray[np.uint8]], references: Sequence[NDArray[np.uint8]], latents: Tensor
-    ) -> list[NDArray[np.uint8]]:
-        """Give decoded faces (R, R, 3) the detail that the autoencoder lost of their references (R, R, 3).
-
-        Args:
-            faces, references: F of each.
-            latents: (F, C, h, w) of the references.
-        """
-        count = 1 if _are_one(references) else len(references)
-        reconstructions = self.decode(latents[:count].float())
-        reconstructions *= len(references) // count
-        return [restore_detail(*each) for each in zip(faces, references, reconstructions, strict=True)]
+    def reconstruct(self, face: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Give what the autoencoder makes of a face (R, R, 3) uint8."""
+        generator = torch.Generator("cpu").manual_seed(self._denoising.seed)
+        return self.decode(self._encode(self.to_pixels([face]), generator).float())[0]
 
     def to_pixels(self, crops: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Turn F crops (R, R, 3) uint8 into (F, 3, R, R) float32 in [-1, 1] on the bundle's device."""

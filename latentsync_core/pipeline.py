@@ -24,10 +24,12 @@ import torch
 from latentsync_core.bundle import Bundle, load_bundle
 from latentsync_core.errors import BadOption
 from latentsync_core.face.paste_back import paste_face
+from latentsync_core.face.reference_detail import restore_detail
 from latentsync_core.face_analysis import FaceAnalysis
 from latentsync_core.frame_supply import (
     Crop,
     FrameSupply,
+    ReconstructedAnchors,
     SuppliedFrame,
     frame_states,
     gather_blocks,
@@ -241,6 +243,7 @@ class _Run:
     ) -> None:
         """Generate block after block and hand the frames to the sink; the heart of the run."""
         generator = MouthGenerator(self._bundle, inputs.features, self._denoising)
+        anchors = ReconstructedAnchors(generator.reconstruct)
         shared: torch.Tensor | None = None
         for block, frames in gather_blocks(supplied):
             faces: list[Crop | None] = [None] * len(frames)
@@ -250,7 +253,7 @@ class _Run:
                 with self._clock.measure("crop"):
                     references = references_of(frames)
                 with self._clock.measure("diffusion"):
-                    latents, shown = generator.denoise_block(
+                    latents = generator.denoise_block(
                         crops,
                         [inputs.timeline.audio_time(frame.index) for frame in frames],
                         windows,
@@ -265,7 +268,8 @@ class _Run:
                     drawn = generator.decode(latents[:done])
                     faces = [*drawn]
                     if references is not None:
-                        detailed = generator.with_detail(drawn, references[:done], shown[:done])
+                        coded = anchors.of(frames[:done])
+                        detailed = [restore_detail(*each) for each in zip(drawn, references, coded, strict=False)]
                         faces = [*sharpen_mouths(frames[:done], detailed, drawn)]
             for frame, face in zip(frames, faces, strict=False):  # the shared tail is finished by the next block
                 if frame.index >= first_needed:

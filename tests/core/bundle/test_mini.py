@@ -31,7 +31,7 @@ def test_one_step_gives_a_mouth_and_no_noise(mini: Bundle):
     with MediapipeBackend() as detector:
         real = measure_clip(SAMPLE, detector).crops[:1]
     generator = MouthGenerator(mini, torch.zeros(50, *_state_shape(mini)), Denoising(steps=1, guidance=1.0, seed=0))
-    latents, _ = generator.denoise_block(
+    latents = generator.denoise_block(
         [real[0]], [0.5], [range(1)], first_frame=0, references=real[:1], on_step=lambda: None
     )
     assert lower_face_psnr(np.stack(generator.decode(latents)), real) > 17  # dB; pure noise is at 11

@@ -16,6 +16,7 @@ from latentsync_core.face.tracking import FaceFrame
 from latentsync_core.frame_supply import (
     Anchor,
     FrameSupply,
+    ReconstructedAnchors,
     SuppliedFrame,
     gather_blocks,
     references_of,
@@ -74,6 +75,26 @@ def test_references_follow_the_head_and_frames_of_one_face_share_theirs():
     assert second is first
     assert unknown is picture
     assert references_of([SuppliedFrame(0, block, picture, turned, picture, None)]) is None
+
+
+def test_a_reference_is_coded_once_and_turned_as_the_frames_are():
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    coded = []
+
+    def reconstruct(face: np.ndarray) -> np.ndarray:
+        coded.append(face)
+        return 255 - face
+
+    anchors = ReconstructedAnchors(reconstruct)
+    block = Block(range(2), shot=0)
+    first, second = (Anchor(picture.copy(), head_face(0.0)) for _ in range(2))
+    for anchor in (first, first, second):
+        faces = [anchor.face, head_face(6.0)]
+        frames = [SuppliedFrame(index, block, picture, face, picture, anchor) for index, face in enumerate(faces)]
+        same, turned = anchors.of(frames)
+        assert np.array_equal(same, 255 - picture)
+        assert np.abs(turned.astype(int) - (255 - references_of(frames)[1])).max() <= 1
+    assert [face is anchor.crop for face, anchor in zip(coded, (first, second), strict=True)] == [True, True]
 
 
 def test_a_soft_mouth_is_sharpened_by_that_of_the_shot_which_is_most_alike():
