@@ -30,11 +30,8 @@ CHANGE_COST: Final = 2.0  # grey levels that another mouth than the frame before
 def sketch_mouth(face: UInt8Image) -> FloatArray:
     """Give what mouths are compared by, (16, 24, 3), of an aligned face (R, R, 3) uint8: a coarse picture in Lab."""
     side = len(face)
-    (x, y), (wide, high) = CENTRE, RADII
-    rows, columns = (
-        slice(round((mid - half) * side), round((mid + half) * side)) for mid, half in ((y, high), (x, wide))
-    )
-    lab = cv2.cvtColor(np.ascontiguousarray(face[rows, columns]), cv2.COLOR_RGB2LAB).astype(np.float32)
+    mouth = np.ascontiguousarray(face[_around_mouth(side, 0.0)])
+    lab = cv2.cvtColor(mouth, cv2.COLOR_RGB2LAB).astype(np.float32)
     soft = cv2.GaussianBlur(lab, (0, 0), COARSE * side)
     return np.asarray(cv2.resize(soft, SKETCH, interpolation=cv2.INTER_AREA), np.float64)
 

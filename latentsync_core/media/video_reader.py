@@ -79,6 +79,8 @@ class VideoReader:
 
     def pick(self, numbers: Sequence[int]) -> Iterator[RGBFrame]:
         """Give the source frames of these numbers, which rise, in one pass; raises as `read`."""
+        if not numbers:
+            return
         if self._picture is not None:
             for _ in numbers:
                 yield self._picture
