@@ -1,8 +1,8 @@
 """MelAudioEncoder: the small bundle's audio encoder, behind the same interface as Whisper's.
 
-Dilated convolutions over Whisper's log-mel give one state every 20 ms that hears 0.7 s to either side. It is
-taught (latentsync_core.training.train_audio_encoder) to tell the shape of the lips
-from the sound; `head` is that task's output and serves the U-Net as the last channels of each state.
+Dilated convolutions over Whisper's log-mel, and over what a network that knows much speech hears in it, give one state
+every 20 ms that hears 0.9 s to either side. It is taught (latentsync_core.training.train_audio_encoder) to tell the
+shape of the lips from the sound; `head` is that task's output and serves the U-Net as the last channels of each state.
 """
 
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentsync_core.audio.log_mel import whisper_log_mel
+from latentsync_core.audio.speech_embedding import WIDTH as EMBEDDING_WIDTH
+from latentsync_core.audio.speech_embedding import SpeechEmbedding
 
 NUM_MELS = 80
 SHAPE_GAIN = 8.0  # of the lip shape within a state, so that the U-Net finds it among the hidden channels
@@ -33,6 +35,21 @@ class DilatedBlock(nn.Module):
         return x + self.dropout(self.mix(hidden))
 
 
+class HeardSpeech(nn.Module):
+    """What a SpeechEmbedding hears, in the encoder's channels: (B, 80, 2 T) -> (B, C, T); nothing at first."""
+
+    def __init__(self, channels: int, dropout: float) -> None:
+        super().__init__()
+        self.network = SpeechEmbedding()
+        self.norm = nn.BatchNorm1d(EMBEDDING_WIDTH, affine=False)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Conv1d(EMBEDDING_WIDTH, channels, 1, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        return self.out(self.dropout(self.norm(self.network(log_mel))))
+
+
 class MelAudioEncoder(ModelMixin, ConfigMixin):
     """Speech to one state every 20 ms.
 
@@ -41,6 +58,7 @@ class MelAudioEncoder(ModelMixin, ConfigMixin):
         dilations: of the residual blocks, in states.
         num_shape_components: lip-shape components that the head predicts.
         dropout: in training only.
+        speech_embedding: whether a SpeechEmbedding listens besides.
     """
 
     config_name = "config.json"  # type: ignore[assignment]
@@ -52,6 +70,7 @@ class MelAudioEncoder(ModelMixin, ConfigMixin):
         dilations: tuple[int, ...] = (1, 2, 4, 1, 2, 4),
         num_shape_components: int = 8,
         dropout: float = 0.1,
+        speech_embedding: bool = False,
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
@@ -60,6 +79,7 @@ class MelAudioEncoder(ModelMixin, ConfigMixin):
             nn.Conv1d(channels, channels, 4, stride=2, padding=1),
         )
         self.blocks = nn.Sequential(*[DilatedBlock(channels, dilation, dropout) for dilation in dilations])
+        self.heard = HeardSpeech(channels, 2 * dropout) if speech_embedding else None
         self.norm = nn.LayerNorm(channels)
         self.head = nn.Linear(channels, num_shape_components)
 
@@ -71,7 +91,10 @@ class MelAudioEncoder(ModelMixin, ConfigMixin):
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """(B, 80, 2 T) log-mel at 100 per second -> (B, T, D) states at 50 per second, the lip shape last."""
-        hidden = self.blocks(self.stem(log_mel))
+        hidden = self.stem(log_mel)
+        if self.heard is not None:
+            hidden = hidden + self.heard(log_mel)
+        hidden = self.blocks(hidden)
         hidden = self.norm(rearrange(hidden, "b c t -> b t c"))
         return torch.cat([hidden, SHAPE_GAIN * self.head(hidden)], dim=-1)
 

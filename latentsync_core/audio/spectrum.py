@@ -14,11 +14,11 @@ _COLUMNS_PER_BLOCK = 6000
 
 
 @lru_cache(maxsize=8)
-def mel_filters(n_fft: int, low_hz: float, high_hz: float) -> Tensor:
-    """Slaney's mel filters with area normalisation: (80, n_fft // 2 + 1) float64."""
+def mel_filters(n_fft: int, low_hz: float, high_hz: float, num_mels: int = NUM_MELS) -> Tensor:
+    """Slaney's mel filters with area normalisation: (num_mels, n_fft // 2 + 1) float64."""
     bank = mel_filter_bank(
         num_frequency_bins=n_fft // 2 + 1,
-        num_mel_filters=NUM_MELS,
+        num_mel_filters=num_mels,
         min_frequency=low_hz,
         max_frequency=high_hz,
         sampling_rate=SAMPLE_RATE,

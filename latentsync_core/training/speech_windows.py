@@ -22,7 +22,7 @@ NOISE_BELOW = (0.4, 1.2)  # how far below the window's sound, in Whisper's log-m
 SILENT_LEVELS = (-1.5, -0.1)  # mean log-mel of digital silence, and of a room with a recorder's noise
 SILENT_TILT = 0.5  # of rooms: their lowest band lies up to so far above the mean, their highest one below
 SOFTER_THAN_SPEECH = 0.5  # so far below the window's loud frames lies a silence at least
-CLOSED_PERCENTILE = 10  # of a clip's opening, below which its mouth counts as closed; `restore_spread` widens it
+CLOSED_PERCENTILE = 4  # of a clip's opening, below which its mouth counts as closed
 CLOSING_FRAMES = 3  # from speech to the closed mouth
 NATURAL = 4 * np.log(10)  # of one unit of Whisper's log-mel
 

@@ -9,7 +9,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ class AudioRecipe:
     data_dir: Path
     run_dir: Path
     init_from: str = ""  # weights to go on from: those of another run, or of a bundle's audio encoder
+    speech_embedding: str = ""  # weights of a SpeechEmbedding that listens besides; "" = none
+    embedding_rate: float = 0.2  # its learning rate over the others'
     steps: int = 700
     batch_size: int = 32
     window_frames: int = 48  # video frames per training window, at 25 fps
@@ -90,6 +92,34 @@ def restore_spread(model: MelAudioEncoder, clips: list[SpeechClip], gain_at_most
     log.info("gain of the components: %s", [round(value, 2) for value in gain.tolist()])
 
 
+def begin_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
+    """Build the encoder that the recipe begins with; one to go on from may not have heard a SpeechEmbedding yet.
+
+    Raises:
+        BadCheckpoint: if weights do not fit.
+    """
+    model = MelAudioEncoder(
+        recipe.channels,
+        num_shape_components=recipe.num_shape_components,
+        dropout=recipe.dropout,
+        speech_embedding=bool(recipe.speech_embedding),
+    )
+    if model.heard is not None:
+        load_strictly(model.heard.network, read_state_dict(Path(recipe.speech_embedding)), recipe.speech_embedding)
+    if recipe.init_from:
+        new = {name: value for name, value in model.state_dict().items() if name.startswith("heard.")}
+        load_strictly(model, {**new, **read_state_dict(Path(recipe.init_from))}, recipe.init_from)
+    return model
+
+
+def learning_rates(model: MelAudioEncoder, recipe: AudioRecipe) -> list[dict[str, Any]]:
+    """The optimiser's groups: a SpeechEmbedding learns slower than what is new."""
+    known = [] if model.heard is None else list(model.heard.network.parameters())
+    others = [parameter for parameter in model.parameters() if all(parameter is not one for one in known)]
+    groups = [{"params": others, "lr": recipe.learning_rate}]
+    return groups + ([{"params": known, "lr": recipe.embedding_rate * recipe.learning_rate}] if known else [])
+
+
 def train_audio_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
     """Run the recipe; keep the state that tells the opening best on held-out people in `run_dir/audio_encoder`."""
     torch.manual_seed(recipe.seed)
@@ -97,11 +127,10 @@ def train_audio_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
     basis = fit_lip_shape([clip.mesh for clip in train_clips], recipe.num_shape_components - 1)
     train_speech = load_speech_clips(train_clips, basis)
     val_speech = load_speech_clips(read_face_clips(recipe.data_dir, "val", ("real",)), basis)
-    model = MelAudioEncoder(recipe.channels, num_shape_components=recipe.num_shape_components, dropout=recipe.dropout)
-    if recipe.init_from:
-        load_strictly(model, read_state_dict(Path(recipe.init_from)), recipe.init_from)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1)
+    model = begin_encoder(recipe)
+    optimizer = torch.optim.AdamW(learning_rates(model, recipe), weight_decay=recipe.weight_decay)
+    highest = [group["lr"] for group in optimizer.param_groups]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, highest, recipe.steps, pct_start=0.1)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay))
     kept = cast(MelAudioEncoder, averaged.module)
     weights = clip_weights(train_clips)

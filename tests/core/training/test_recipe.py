@@ -80,6 +80,7 @@ def test_an_override_without_a_value_is_refused(tmp_path):
         ("mini_vae", VaeRecipe),
         ("mini_audio", AudioRecipe),
         ("mini_audio_silence", AudioRecipe),
+        ("mini_audio_speech", AudioRecipe),
         ("mini_unet_stage1", UNetRecipe),
         ("mini_unet_stage1b", UNetRecipe),
         ("mini_unet_stage2", UNetRecipe),
