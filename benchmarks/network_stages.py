@@ -60,7 +60,7 @@ class NetworkStages:
         self._sampling, self._meter = sampling, meter
         self._dtype = str(bundle.dtype).removeprefix("torch.")
         self._window = bundle.config.window_frames
-        self._finished = self._window - overlap_of(bundle.unet.config)
+        self._finished = self._window - overlap_of(bundle.unet.config, bundle.config.window_overlap)
         self._generator = MouthGenerator(bundle, torch.zeros(0), denoising)
 
     @torch.inference_mode()

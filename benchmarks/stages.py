@@ -51,7 +51,7 @@ def measure_stages(
     config = bundle.config
     denoising = Denoising(config.default_steps, config.default_guidance, LipSyncOptions().seed)
     window = config.window_frames
-    per_frame = window / (window - overlap_of(bundle.unet.config))
+    per_frame = window / (window - overlap_of(bundle.unet.config, config.window_overlap))
     clip, before = read_clip(video, window * sampling.windows, bundle, meter, per_frame)
     pcm = torch.from_numpy(read_speech(probe_media(audio)))
     faces, networks = NetworkStages(bundle, clip, denoising, sampling, meter).run(pcm)

@@ -32,7 +32,7 @@ from latentsync_core.media.audio import read_speech
 from latentsync_core.media.probe import probe_media
 from latentsync_core.mouth_generator import Denoising, MouthGenerator
 from latentsync_core.options import LipSyncOptions
-from latentsync_core.windows import WINDOW_OVERLAP, overlap_of
+from latentsync_core.windows import overlap_of
 
 DTYPES = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "bfloat16", "float16")}
 
@@ -49,8 +49,9 @@ class Window:
     def generate(self, bundle: Bundle, denoising: Denoising, finished: int, is_carried: bool = False) -> None:
         """Make its faces and decode the first `finished`; carried: the first frames are held to known latents."""
         if is_carried:
+            shared = bundle.config.window_overlap
             side = bundle.config.resolution // spatial_factor(bundle.vae)
-            known = torch.zeros(WINDOW_OVERLAP, bundle.vae.config.latent_channels, side, side, device=bundle.device)
+            known = torch.zeros(shared, bundle.vae.config.latent_channels, side, side, device=bundle.device)
             bundle = replace(bundle, unet=CarryingUNet(bundle, known))  # type: ignore[arg-type]
         generator = MouthGenerator(bundle, self._features, denoising)
         references = self._clip.references
@@ -110,7 +111,7 @@ def _variants_of(
     """Name each variant, with the frames it finishes and what does it."""
     config, own_dtype = bundle.config, str(bundle.dtype).removeprefix("torch.")
     usual = Denoising(config.default_steps, config.default_guidance, LipSyncOptions().seed)
-    overlap = overlap_of(bundle.unet.config)
+    overlap = overlap_of(bundle.unet.config, config.window_overlap)
     count = window.size - overlap
     variants: dict[str, tuple[int, Callable[[], None]]] = {
         f"{own_dtype}, {usual.steps} steps, guidance {usual.guidance:g}": (

@@ -1,14 +1,14 @@
 """Does the mouth jump where two windows of the temporal layers meet? Three ways of joining, measured.
 
-    python benchmarks/window_joins.py VIDEO AUDIO [--model mini] [--windows 12]
+    python benchmarks/window_joins.py VIDEO AUDIO [--model mini] [--windows 12] [--overlap 4]
 
 none      windows of 16 frames side by side, as the reference does
-overlap   windows share 4 frames, whose latents are blended (what the pipeline does)
-carry     a window's first 4 frames are held to the clean latents of the window before
+overlap   windows share frames, whose latents are blended (what the pipeline does)
+carry     a window's first frames are held to the clean latents of the window before
 
 For each pair of neighbouring frames at a join, the mean absolute change of the decoded pixels inside the mask's hole is
 divided by the change of the same pair when it lies in the middle of a window of its own: 1 = the join cannot be told
-from the inside of a window, whatever the speech does there. For overlap and carry all five pairs that touch
+from the inside of a window, whatever the speech does there. For overlap and carry all pairs that touch
 the shared frames count. `inside` is the same quotient for pairs next to no join: what windows differ by anyway.
 Last figures: see benchmarks/README.md.
 """
@@ -33,7 +33,7 @@ from latentsync_core.media.probe import probe_media
 from latentsync_core.media.video_reader import VideoReader
 from latentsync_core.mouth_generator import Denoising, MouthGenerator, blend_lead
 
-WINDOW, OVERLAP = 16, 4
+WINDOW = 16
 Crops = list[np.ndarray]
 
 
@@ -110,20 +110,20 @@ def read_crops(video: Path, num_frames: int, bundle: Bundle) -> tuple[Crops, Cro
     return crops, [anchor.turned_as(face) for face in shown], float(grid.fps)
 
 
-def join_windows(study: Study, way: str, num_windows: int) -> tuple[Tensor, list[int]]:
+def join_windows(study: Study, way: str, num_windows: int, overlap: int) -> tuple[Tensor, list[int]]:
     """Make one stream of latents in the given way; also say before which frames there is a join."""
     if way == "none":
         stream = torch.cat([study.latents(w * WINDOW, (w + 1) * WINDOW) for w in range(num_windows)])
         return stream, [w * WINDOW for w in range(1, num_windows)]
-    stride, stream, joins = WINDOW - OVERLAP, study.latents(0, WINDOW), []
+    stride, stream, joins = WINDOW - overlap, study.latents(0, WINDOW), []
     for window in range(1, num_windows):
         start = window * stride
         shared = stream[start:]
         now = study.latents(start, start + WINDOW, shared if way == "carry" else None)
         if way == "overlap":
-            now[:OVERLAP] = blend_lead(shared, now[:OVERLAP])
+            now[:overlap] = blend_lead(shared, now[:overlap])
         stream = torch.cat([stream[:start], now])
-        joins += range(start, start + OVERLAP + 1)
+        joins += range(start, start + overlap + 1)
     return stream, joins
 
 
@@ -136,10 +136,11 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--windows", type=int, default=12)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--overlap", type=int, help="frames that windows share (the bundle's)")
     arguments = parser.parse_args()
-    study = Study(
-        load_bundle(arguments.model), arguments.video, arguments.audio, arguments.windows * WINDOW, arguments.steps
-    )
+    bundle = load_bundle(arguments.model)
+    study = Study(bundle, arguments.video, arguments.audio, arguments.windows * WINDOW, arguments.steps)
+    shared = arguments.overlap or bundle.config.window_overlap
     num_windows = len(study.crops) // WINDOW
     centred: dict[int, float] = {}
 
@@ -153,7 +154,7 @@ def main() -> None:
 
     print("way       pairs  mean  95th percentile  largest")
     for way in ("none", "overlap", "carry"):
-        stream, joins = join_windows(study, way, num_windows)
+        stream, joins = join_windows(study, way, num_windows, shared)
         changes = study.changes(stream)
         show(
             way,

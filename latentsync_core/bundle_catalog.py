@@ -29,6 +29,7 @@ class BundleConfig:
         name, title, description, license_note: for people.
         resolution: side of the aligned face in pixels.
         window_frames: frames that the temporal layers see at once.
+        window_overlap: of them shared with the next window, as benchmarks/window_joins measured it.
         video_fps: frame rate that the temporal layers learnt with.
         default_steps, default_guidance: where the user chooses nothing.
         reference: "same_frame" shows the U-Net each frame's own face, "anchor" one frame of the
@@ -46,6 +47,7 @@ class BundleConfig:
     license_note: str
     resolution: int
     window_frames: int = 16
+    window_overlap: int = 4
     video_fps: float = 25.0
     default_steps: int = 20
     default_guidance: float = 1.5

@@ -207,7 +207,7 @@ class _Run:
             self.report.width, self.report.height = even_size(reader.width, reader.height)
             analysis = FaceAnalysis(inputs.source, inputs.grid, looked_at, self._options, self._clock)
             supply = FrameSupply(reader, anchors, timeline, analysis, config.resolution, self._clock, config.max_yaw)
-            overlap = overlap_of(self._bundle.unet.config)
+            overlap = overlap_of(self._bundle.unet.config, config.window_overlap)
             blocks = plan_blocks(frame_states(timeline, analysis), config.window_frames, overlap, phases)
             frames = supply.frames_of(blocks, folder.first_missing_frame)
             queue_length = min(max(QUEUE_BYTES // (reader.width * reader.height * 3), MIN_QUEUE), MAX_QUEUE)

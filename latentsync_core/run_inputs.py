@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -68,7 +68,7 @@ class RunInputs:
             "options": options.to_dict(),
             "denoising": asdict(denoising),
             "bundle": asdict(bundle.config),
-            "weights": _weights_digest(bundle.unet),
+            "weights": [_weights_digest(bundle.unet), _weights_digest(cast(torch.nn.Module, bundle.audio_encoder))],
             "device": [bundle.device.type, str(bundle.dtype)],
             "torch": torch.__version__,
         }

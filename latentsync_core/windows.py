@@ -18,8 +18,6 @@ from fractions import Fraction
 
 from latentsync_core.models.unet_config import UNetConfig
 
-WINDOW_OVERLAP = 4  # frames of a window of 16 shared with the next one; measured in benchmarks/window_joins.py
-
 
 @dataclass(frozen=True)
 class FrameState:
@@ -67,10 +65,10 @@ def phases_of(fps: Fraction, model_fps: float) -> int:
     return max(1, round(float(fps) / model_fps))
 
 
-def overlap_of(unet: UNetConfig) -> int:
+def overlap_of(unet: UNetConfig, window_overlap: int) -> int:
     """Give how many frames successive windows of a network share: none if its frames do not see each other."""
     frames_interact = unet.use_motion_module or not unet.use_inflated_groupnorm
-    return WINDOW_OVERLAP if frames_interact else 0
+    return window_overlap if frames_interact else 0
 
 
 def plan_blocks(states: Iterable[FrameState], window_frames: int, overlap: int, num_phases: int) -> Iterator[Block]:

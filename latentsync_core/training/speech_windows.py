@@ -23,6 +23,7 @@ SILENT_LEVELS = (-1.5, -0.1)  # mean log-mel of digital silence, and of a room w
 SILENT_TILT = 0.5  # of rooms: their lowest band lies up to so far above the mean, their highest one below
 SOFTER_THAN_SPEECH = 0.5  # so far below the window's loud frames lies a silence at least
 CLOSED_PERCENTILE = 4  # of a clip's opening, below which its mouth counts as closed
+FIRMLY = 3.0  # times as far from the median as these frames: the U-Net draws lips less closed than it is told
 CLOSING_FRAMES = 3  # from speech to the closed mouth
 NATURAL = 4 * np.log(10)  # of one unit of Whisper's log-mel
 
@@ -97,10 +98,10 @@ class SpeechSampler:
 
 
 def closed_lips(clips: list[SpeechClip]) -> Tensor:
-    """The lip shape (K,) of a closed mouth: the mean over the clips' least open frames."""
+    """The lip shape (K,) of a mouth that stays closed: FIRMLY so, by the mean over the clips' least open frames."""
     shapes = [clip.lip_shape for clip in clips]
     least = [shape[shape[:, 0] <= torch.quantile(shape[:, 0], CLOSED_PERCENTILE / 100)].mean(0) for shape in shapes]
-    return torch.stack(least).mean(0)
+    return FIRMLY * torch.stack(least).mean(0)
 
 
 def stretch_window(clip: SpeechClip, start: float, pace: float, num_frames: int) -> tuple[Tensor, Tensor]:

@@ -22,9 +22,9 @@ def test_high_rates_are_seen_in_interleaved_windows(fps: str, phases: int):
 
 
 def test_windows_overlap_only_where_frames_see_each_other():
-    assert overlap_of(UNetConfig()) == 4
-    assert overlap_of(UNetConfig(use_motion_module=False)) == 4  # norms over all frames
-    assert overlap_of(UNetConfig(use_motion_module=False, use_inflated_groupnorm=True)) == 0
+    assert overlap_of(UNetConfig(), 4) == 4
+    assert overlap_of(UNetConfig(use_motion_module=False), 2) == 2  # norms over all frames
+    assert overlap_of(UNetConfig(use_motion_module=False, use_inflated_groupnorm=True), 4) == 0
 
 
 def test_without_overlap_windows_lie_side_by_side():
