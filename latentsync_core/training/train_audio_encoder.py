@@ -29,8 +29,6 @@ from latentsync_core.training.step_bar import StepBar
 
 log = logging.getLogger(__name__)
 
-SPREAD = 0.85  # of the lips' own: the U-Net opens mouths a fifth wider than it is told
-
 
 @dataclass(frozen=True)
 class AudioRecipe:
@@ -79,7 +77,7 @@ def validate(model: MelAudioEncoder, clips: list[SpeechClip]) -> NDArray[np.floa
 
 @torch.no_grad()
 def restore_spread(model: MelAudioEncoder, clips: list[SpeechClip], gain_at_most: float = 2.0) -> None:
-    """Scale the head, as least squares shrinks what it cannot tell: predictions move SPREAD times as much as lips do.
+    """Scale the head so that predictions move as much as lips do: least squares shrinks what it cannot tell.
 
     Components that are told badly (correlation below 0.3 on these clips) stay small.
     """
@@ -88,7 +86,7 @@ def restore_spread(model: MelAudioEncoder, clips: list[SpeechClip], gain_at_most
     spread = torch.stack([prediction.std(0) for prediction in predictions]).mean(0)
     wanted = torch.stack([clip.lip_shape.std(0) for clip in clips]).mean(0)
     told = [correlation(p[None], clip.lip_shape[None])[0] for p, clip in zip(predictions, clips, strict=True)]
-    gain = (SPREAD * wanted / spread).clamp(1.0, gain_at_most).where(torch.stack(told).mean(0) > 0.3, torch.ones(()))
+    gain = (wanted / spread).clamp(1.0, gain_at_most).where(torch.stack(told).mean(0) > 0.3, torch.ones(()))
     model.head.weight.mul_(gain[:, None])
     model.head.bias.mul_(gain)
     log.info("gain of the components: %s", [round(value, 2) for value in gain.tolist()])
