@@ -23,7 +23,7 @@ SILENT_LEVELS = (-1.5, -0.1)  # mean log-mel of digital silence, and of a room w
 SILENT_TILT = 0.5  # of rooms: their lowest band lies up to so far above the mean, their highest one below
 SOFTER_THAN_SPEECH = 0.5  # so far below the window's loud frames lies a silence at least
 CLOSED_PERCENTILE = 4  # of a clip's opening, below which its mouth counts as closed
-FIRMLY = 2.5  # times as far from the median as these frames: the U-Net draws lips less closed than it is told
+FIRMLY = 3.0  # times as far from the median as these frames: the U-Net draws lips less closed than it is told
 CLOSING_FRAMES = 3  # from speech to the closed mouth
 NATURAL = 4 * np.log(10)  # of one unit of Whisper's log-mel
 

@@ -11,6 +11,7 @@ from latentsync_core.audio.speech_embedding import SpeechEmbedding
 from latentsync_core.errors import BadCheckpoint
 from latentsync_core.training.speech_windows import SpeechClip
 from latentsync_core.training.train_audio_encoder import (
+    SPREAD,
     AudioRecipe,
     begin_encoder,
     correlation,
@@ -26,7 +27,7 @@ def test_correlation_is_pearsons():
     assert float(correlation(prediction, target)[1, 2]) == pytest.approx(float(by_hand), abs=1e-3)
 
 
-def test_predictions_that_follow_the_lips_get_the_lips_spread():
+def test_predictions_that_follow_the_lips_get_nearly_the_lips_spread():
     torch.manual_seed(0)
     model = MelAudioEncoder(channels=8, num_shape_components=2).eval()
     clips = []
@@ -38,7 +39,7 @@ def test_predictions_that_follow_the_lips_get_the_lips_spread():
         clips.append(SpeechClip(log_mel, lips))
     before = model.head.weight.clone()
     restore_spread(model, clips)
-    assert torch.allclose(model.head.weight[0], 1.5 * before[0], rtol=1e-4)
+    assert torch.allclose(model.head.weight[0], SPREAD * 1.5 * before[0], rtol=1e-4)
     assert torch.equal(model.head.weight[1], before[1])
 
 
