@@ -4,7 +4,7 @@
 
 Measured is all that happens to a window between its crops and its decoded faces. Every variant is done in every round,
 so that a machine that slows down slows all; the best round counts. Windows that overlap (the product's own way) or are
-joined by carry finish their frames but the shared ones, windows side by side all (benchmarks.window_joins: how it looks).
+joined by carry finish all but the shared frames, windows side by side all (benchmarks.window_joins: how it looks).
 """
 
 import argparse
