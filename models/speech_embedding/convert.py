@@ -1,13 +1,14 @@
-"""Make models/speech_embedding of Google's network, as openWakeWord's wheel brings it.
+"""How model.safetensors came about: Google's network, as openWakeWord's wheel brings it. No part of the product.
 
 pip download --no-deps openwakeword==0.4.0 && unzip openwakeword-0.4.0-*.whl
-pip install onnx==1.16.2     (for this script only)
-python scripts/convert_speech_embedding.py openwakeword/resources/models/embedding_model.onnx
+pip install onnx==1.16.2
+PYTHONPATH=. python models/speech_embedding/convert.py openwakeword/resources/models/embedding_model.onnx
 """
 
 import sys
 from pathlib import Path
 
+import onnx
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -15,14 +16,12 @@ from torch import Tensor
 from latentsync_core.audio.speech_embedding import SpeechEmbedding
 from latentsync_core.models.checkpoint import load_strictly
 
-OUT = Path(__file__).resolve().parents[1] / "models" / "speech_embedding" / "model.safetensors"
+OUT = Path(__file__).resolve().parent / "model.safetensors"
 LAYERS = ["stages.0"] + [f"stages.{stage}.{layer}" for stage in range(1, 5) for layer in range(2)]
 
 
 def read_onnx(path: Path) -> dict[str, Tensor]:
     """The network's weights, by our names."""
-    import onnx  # not a requirement of the project
-
     graph = onnx.load(path).graph
     found = {one.name: torch.from_numpy(onnx.numpy_helper.to_array(one).copy()) for one in graph.initializer}
     weights = {"first.weight": next(value for name, value in found.items() if name.startswith("model/conv2d/"))}
@@ -41,6 +40,4 @@ def read_onnx(path: Path) -> dict[str, Tensor]:
 if __name__ == "__main__":
     network = SpeechEmbedding()
     load_strictly(network, read_onnx(Path(sys.argv[1])), sys.argv[1])
-    OUT.parent.mkdir(parents=True, exist_ok=True)
     save_file(network.state_dict(), OUT)
-    print(f"wrote {OUT}")
