@@ -47,7 +47,7 @@ class HeardSpeech(nn.Module):
         nn.init.zeros_(self.out.weight)
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        return self.out(self.dropout(self.norm(self.network(log_mel))))
+        return torch.cat([self.out(self.dropout(self.norm(piece))) for piece in self.network.pieces(log_mel)], dim=2)
 
 
 class MelAudioEncoder(ModelMixin, ConfigMixin):

@@ -5,6 +5,7 @@ with Limited and Synthesized Speech Data", arXiv:2002.01322, section 2). It was 
 each stage says what it hears every 20 ms: where it would drop every other instant, the later layers are spread instead.
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 import torch
@@ -62,11 +63,15 @@ class SpeechEmbedding(nn.Module):
         )
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        """(B, 80, 2 T) of `whisper_log_mel` -> (B, WIDTH, T). Long tracks are heard piece by piece, all the same."""
+        """(B, 80, 2 T) of `whisper_log_mel` -> (B, WIDTH, T)."""
+        return torch.cat(list(self.pieces(log_mel)), dim=2)
+
+    def pieces(self, log_mel: Tensor) -> Iterator[Tensor]:
+        """The same piece by piece, in order: PIECE // 2 states or fewer. A long track's fits no memory at once."""
         powers = torch.einsum("sm,bmt->bts", self.from_mels, 10 ** (4 * log_mel - 4))
         bands = F.pad(powers.log10() + LOUDER, (0, 0, FRAMES_LOST, FRAMES_LOST), mode="replicate")
-        starts = range(0, log_mel.shape[-1], PIECE)
-        return torch.cat([self._hear(bands[:, start : start + PIECE + 2 * FRAMES_LOST]) for start in starts], dim=2)
+        for start in range(0, log_mel.shape[-1], PIECE):
+            yield self._hear(bands[:, start : start + PIECE + 2 * FRAMES_LOST])
 
     def _hear(self, bands: Tensor) -> Tensor:
         """(B, 2 T + 2 FRAMES_LOST, 32) -> (B, WIDTH, T)."""
