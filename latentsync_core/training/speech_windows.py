@@ -23,7 +23,6 @@ SILENT_LEVELS = (-1.5, -0.1)  # mean log-mel of digital silence, and of a room w
 SILENT_TILT = 0.5  # of rooms: their lowest band lies up to so far above the mean, their highest one below
 SOFTER_THAN_SPEECH = 0.5  # so far below the window's loud frames lies a silence at least
 CLOSED_PERCENTILE = 4  # of a clip's opening, below which its mouth counts as closed
-FIRMLY = 3.0  # times as far from the median as these frames: the U-Net draws lips less closed than it is told
 CLOSING_FRAMES = 3  # from speech to the closed mouth
 NATURAL = 4 * np.log(10)  # of one unit of Whisper's log-mel
 
@@ -56,6 +55,7 @@ class SpeechSampler:
         weights: (N,) probabilities of the clips.
         window_frames: W, frames of a window at 25 fps.
         silent_share: of windows with a stretch of silence.
+        firmness: of the mouths closed in it, see `closed_lips`.
         seed: of everything drawn.
     """
 
@@ -65,6 +65,7 @@ class SpeechSampler:
         weights: NDArray[np.float64],
         window_frames: int,
         silent_share: float,
+        firmness: float,
         seed: int,
     ) -> None:
         self._clips = clips
@@ -72,7 +73,7 @@ class SpeechSampler:
         self._weights = weights
         self._frames = window_frames
         self._generator = np.random.default_rng(seed)
-        self._closed = closed_lips(clips)
+        self._closed = closed_lips(clips, firmness)
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
         """One batch: log-mel (B, 80, 4 W) and lip movement (B, W, K)."""
@@ -97,11 +98,11 @@ class SpeechSampler:
         return log_mel, shape
 
 
-def closed_lips(clips: list[SpeechClip]) -> Tensor:
-    """The lip shape (K,) of a mouth that stays closed: FIRMLY so, by the mean over the clips' least open frames."""
+def closed_lips(clips: list[SpeechClip], firmness: float) -> Tensor:
+    """The lip shape (K,) of a closed mouth: `firmness` times the mean over the clips' least open frames."""
     shapes = [clip.lip_shape for clip in clips]
     least = [shape[shape[:, 0] <= torch.quantile(shape[:, 0], CLOSED_PERCENTILE / 100)].mean(0) for shape in shapes]
-    return FIRMLY * torch.stack(least).mean(0)
+    return firmness * torch.stack(least).mean(0)
 
 
 def stretch_window(clip: SpeechClip, start: float, pace: float, num_frames: int) -> tuple[Tensor, Tensor]:

@@ -29,8 +29,6 @@ from latentsync_core.training.step_bar import StepBar
 
 log = logging.getLogger(__name__)
 
-SPREAD = 0.85  # of the lips' own: the U-Net opens mouths further than it is told
-
 
 @dataclass(frozen=True)
 class AudioRecipe:
@@ -50,6 +48,8 @@ class AudioRecipe:
     num_shape_components: int = 8  # the opening and seven principal components
     dropout: float = 0.15
     silent_share: float = 0.2  # of the windows, with a stretch of silence
+    silence_firmness: float = 1.0  # times as far from the median as the least open frames is a mouth closed in silence
+    predicted_spread: float = 1.0  # of the lips' own, which the head's predictions get in the end
     ema_decay: float = 0.99  # of the averaged weights, which are validated and kept
     validate_every: int = 100
     seed: int = 1
@@ -78,8 +78,8 @@ def validate(model: MelAudioEncoder, clips: list[SpeechClip]) -> NDArray[np.floa
 
 
 @torch.no_grad()
-def restore_spread(model: MelAudioEncoder, clips: list[SpeechClip], gain_at_most: float = 2.0) -> None:
-    """Scale the head, as least squares shrinks what it cannot tell: predictions move SPREAD times as much as lips do.
+def restore_spread(model: MelAudioEncoder, clips: list[SpeechClip], share: float, gain_at_most: float = 2.0) -> None:
+    """Scale the head, as least squares shrinks what it cannot tell: predictions move `share` times as much as lips do.
 
     Components that are told badly (correlation below 0.3 on these clips) stay small.
     """
@@ -88,7 +88,7 @@ def restore_spread(model: MelAudioEncoder, clips: list[SpeechClip], gain_at_most
     spread = torch.stack([prediction.std(0) for prediction in predictions]).mean(0)
     wanted = torch.stack([clip.lip_shape.std(0) for clip in clips]).mean(0)
     told = [correlation(p[None], clip.lip_shape[None])[0] for p, clip in zip(predictions, clips, strict=True)]
-    gain = (SPREAD * wanted / spread).clamp(1.0, gain_at_most).where(torch.stack(told).mean(0) > 0.3, torch.ones(()))
+    gain = (share * wanted / spread).clamp(1.0, gain_at_most).where(torch.stack(told).mean(0) > 0.3, torch.ones(()))
     model.head.weight.mul_(gain[:, None])
     model.head.bias.mul_(gain)
     log.info("gain of the components: %s", [round(value, 2) for value in gain.tolist()])
@@ -116,8 +116,8 @@ def begin_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
 
 def learning_rates(model: MelAudioEncoder, recipe: AudioRecipe) -> list[dict[str, Any]]:
     """The optimiser's groups: a SpeechEmbedding learns slower than what is new."""
-    known = [] if model.heard is None else list(model.heard.network.parameters())
-    others = [parameter for parameter in model.parameters() if all(parameter is not one for one in known)]
+    known = [value for name, value in model.named_parameters() if name.startswith("heard.network.")]
+    others = [value for name, value in model.named_parameters() if not name.startswith("heard.network.")]
     groups = [{"params": others, "lr": recipe.learning_rate}]
     return groups + ([{"params": known, "lr": recipe.embedding_rate * recipe.learning_rate}] if known else [])
 
@@ -136,7 +136,9 @@ def train_audio_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay))
     kept = cast(MelAudioEncoder, averaged.module)
     weights = clip_weights(train_clips)
-    sampler = SpeechSampler(train_speech, weights, recipe.window_frames, recipe.silent_share, recipe.seed)
+    sampler = SpeechSampler(
+        train_speech, weights, recipe.window_frames, recipe.silent_share, recipe.silence_firmness, recipe.seed
+    )
     component_weights = torch.tensor([2.0] + [1.0] * (recipe.num_shape_components - 1))
     component_weights /= component_weights.sum()
     best = -1.0
@@ -172,6 +174,6 @@ def train_audio_encoder(recipe: AudioRecipe) -> MelAudioEncoder:
                     kept.save_pretrained(recipe.run_dir / "audio_encoder")
     log.info("best opening correlation on held-out people: %.3f", best)
     model = MelAudioEncoder.from_pretrained(recipe.run_dir / "audio_encoder")
-    restore_spread(model, train_speech)
+    restore_spread(model, train_speech, recipe.predicted_spread)
     model.save_pretrained(recipe.run_dir / "audio_encoder")
     return model

@@ -79,14 +79,16 @@ def test_a_silence_is_softer_than_the_speech_around_it_and_its_low_bands_are_the
 
 def test_closed_lips_are_those_of_the_least_open_frames():
     shape = torch.stack([torch.arange(100.0), -torch.arange(100.0)], dim=1)
-    assert closed_lips([SpeechClip(torch.zeros(80, 400), shape)]).tolist() == [4.5, -4.5]
+    clips = [SpeechClip(torch.zeros(80, 400), shape)]
+    assert closed_lips(clips, 1.0).tolist() == [1.5, -1.5]
+    assert closed_lips(clips, 3.0).tolist() == [4.5, -4.5]
 
 
 def test_windows_depend_on_nothing_but_the_seed():
     clips = [ramp_clip(60), ramp_clip(30)]
 
     def first(seed):
-        return SpeechSampler(clips, np.array([0.5, 0.5]), 24, 0.5, seed).batch(6)
+        return SpeechSampler(clips, np.array([0.5, 0.5]), 24, 0.5, 1.0, seed).batch(6)
 
     assert first(1)[0].shape == (6, 80, 96)
     assert first(1)[1].shape == (6, 24, 2)
