@@ -48,7 +48,7 @@ class SpeechEmbedding(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("from_mels", whisper_mels_to_bands().float(), persistent=False)
+        self.register_buffer("from_mels", bands_of_mels(N_FFT, 0.0, SAMPLE_RATE / 2).float(), persistent=False)
         self.first = nn.Conv2d(1, 24, 3, padding=(0, 1), bias=False)
         self.first_scale = nn.Parameter(torch.ones(24, 1, 1))
         self.first_shift = nn.Parameter(torch.zeros(24, 1, 1))
@@ -71,10 +71,10 @@ class SpeechEmbedding(nn.Module):
         powers = torch.einsum("sm,bmt->bts", self.from_mels, 10 ** (4 * log_mel - 4))
         bands = F.pad(powers.log10() + LOUDER, (0, 0, FRAMES_LOST, FRAMES_LOST), mode="replicate")
         for start in range(0, log_mel.shape[-1], PIECE):
-            yield self._hear(bands[:, start : start + PIECE + 2 * FRAMES_LOST])
+            yield self.hear_bands(bands[:, start : start + PIECE + 2 * FRAMES_LOST])
 
-    def _hear(self, bands: Tensor) -> Tensor:
-        """(B, 2 T + 2 FRAMES_LOST, 32) -> (B, WIDTH, T)."""
+    def hear_bands(self, bands: Tensor) -> Tensor:
+        """Logarithms (base 10) of the bands' powers, 100 per second, (B, 2 T + 2 FRAMES_LOST, 32) -> (B, WIDTH, T)."""
         x = activate(F.relu(self.first(bands[:, None])) * self.first_scale + self.first_shift)
         x = F.max_pool2d(self.stages[0](x), (2, 2))
         x = F.max_pool2d(self.stages[1](x), (1, 2))
@@ -92,8 +92,8 @@ def _middle(x: Tensor, length: int) -> Tensor:
 
 
 @cache
-def whisper_mels_to_bands() -> Tensor:
-    """(32, 80) float64 that make the network's bands (Slaney's, 60-3800 Hz) of Whisper's: nearest, none negative."""
-    mels = mel_filters(N_FFT, 0.0, SAMPLE_RATE / 2).numpy()
-    bands = mel_filters(N_FFT, LOWEST_HZ, HIGHEST_HZ, NUM_BANDS).numpy()
+def bands_of_mels(n_fft: int, low_hz: float, high_hz: float) -> Tensor:
+    """(32, 80) float64 that make the network's bands (Slaney's, 60-3800 Hz) of other mels: nearest, none negative."""
+    mels = mel_filters(n_fft, low_hz, high_hz).numpy()
+    bands = mel_filters(n_fft, LOWEST_HZ, HIGHEST_HZ, NUM_BANDS).numpy()
     return torch.stack([torch.from_numpy(nnls(mels.T, band)[0]) for band in bands])

@@ -116,6 +116,7 @@ def _mouth(
     if heard.driver_openings is not None:
         real = heard.driver_openings[: len(openings)]
         scores["driver_correlation"] = best_lag_correlation(openings, real)
+        scores["instant_driver_correlation"] = best_lag_correlation(openings, real, max_lag=0)
         scores["spread"] = spread_ratio(openings[: len(real)], real) if np.nanstd(real) > 0 else math.nan
         series["driver_opening"] = to_json(real)
     if mode == "reconstruction":

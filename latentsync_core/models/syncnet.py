@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from latentsync_core.models.attention import ATTENTION_NORM_EPS, Attention, FeedForward
 from latentsync_core.models.syncnet_config import Stride, SyncEncoderConfig, SyncNetConfig
+from latentsync_core.models.syncnet_speech import SpeechWindowEncoder
 
 NORM_EPS = 1e-6
 NUM_HEADS = 8
@@ -72,6 +73,7 @@ class DownEncoder2D(nn.Module):
         super().__init__()
         widths = config.block_out_channels
         self.motion_frames = config.motion_frames
+        self.speech = SpeechWindowEncoder(widths[-1], config.norm_num_groups) if config.speech_embedding else None
         if config.patch_size == (1, 1):
             self.conv_in = nn.Conv2d(config.in_channels, widths[0], kernel_size=3, padding=1)
         else:
@@ -93,7 +95,8 @@ class DownEncoder2D(nn.Module):
         hidden = self.conv_in(signal)
         for block in self.down_blocks:
             hidden = block(hidden)
-        return functional.relu(self.norm_out(hidden)).flatten(1)
+        vector = self.norm_out(hidden).flatten(1)
+        return functional.relu(vector if self.speech is None else vector + self.speech(signal))
 
 
 def without_still(frames: Tensor, count: int) -> Tensor:

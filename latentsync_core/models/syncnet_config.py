@@ -30,6 +30,8 @@ class SyncEncoderConfig:
             a 3 is a 1 with eight useless weights for every useful one: they meet the zeros around the map only.
         motion_frames: of a window, whose mean picture is taken away from each of them: what is left is how the face
             moves, not who it is. 0, the published networks' = nothing is taken away. Ours, for little data.
+        speech_embedding: whether a network that knows much speech hears the mel besides (syncnet_speech.py). Ours, for
+            little data.
     """
 
     in_channels: int
@@ -40,6 +42,7 @@ class SyncEncoderConfig:
     patch_size: Stride = (1, 1)
     kernel_sizes: tuple[int, ...] = ()
     motion_frames: int = 0
+    speech_embedding: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.block_out_channels)
@@ -72,6 +75,7 @@ class SyncEncoderConfig:
             patch_size=as_stride(values.get("patch_size", 1)),
             kernel_sizes=tuple(values.get("kernel_sizes", ())),
             motion_frames=values.get("motion_frames", 0),
+            speech_embedding=values.get("speech_embedding", False),
         )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from latentsync_core.errors import BadOption
+from latentsync_core.models.checkpoint import load_strictly, read_state_dict
 from latentsync_core.models.syncnet import StableSyncNet
 from latentsync_core.models.wav2lip_syncnet import EMBEDDING_DIMS, Wav2LipSyncNet
 from latentsync_core.training.syncnet_model import PictureShape, refuse_misfit, stable_syncnet_config
@@ -32,6 +33,7 @@ class SyncNetRecipe:
     architecture: str = "stable"  # or wav2lip, which takes 5 frames of 256 or 96 px
     model: dict[str, Any] = field(default_factory=dict)  # of a stable one; see stable_syncnet_config
     embedding_dim: int = 0  # 0 = as the model has it
+    speech_embedding: str = ""  # weights of a SpeechEmbedding that listens besides and stays as it is; "" = none
     num_frames: int = 16
     resolution: int = 256  # of the whole aligned face, pixels
     space: str = "pixel"  # or latent, of the autoencoder
@@ -75,8 +77,11 @@ class SyncNetRecipe:
             raise BadOption("contrast_weight needs windows_per_clip above 1: there is nothing to compare with")
         if self.lip_reading_weight and self.windows_per_clip == 1:
             raise BadOption("lip_reading_weight needs windows_per_clip above 1: sounds that are the mouth's own")
-        if self.architecture == "wav2lip" and (self.model or self.embedding_dim or self.space == "latent"):
-            raise BadOption("architecture: wav2lip is fixed: no model, no embedding_dim, no space: latent")
+        changed = self.model or self.embedding_dim or self.speech_embedding or self.space == "latent"
+        if self.architecture == "wav2lip" and changed:
+            raise BadOption("wav2lip is fixed: no model, no embedding_dim, no speech_embedding, no space: latent")
+        if self.model.get("audio_encoder", {}).get("speech_embedding"):
+            raise BadOption("speech_embedding stands beside model, and names the weights")
         if self.architecture == "wav2lip" and self.resolution not in EMBEDDING_DIMS:
             raise BadOption(f"architecture: wav2lip takes faces of 256 or 96 px, not of {self.resolution}")
 
@@ -97,8 +102,15 @@ def build_syncnet(recipe: SyncNetRecipe, picture: PictureShape) -> nn.Module:
     def build() -> nn.Module:
         if recipe.architecture == "wav2lip":
             return Wav2LipSyncNet(recipe.num_frames, recipe.resolution)
-        return StableSyncNet(stable_syncnet_config(recipe.model, recipe.num_frames, picture, recipe.embedding_dim))
+        return StableSyncNet(stable_syncnet_config(model, recipe.num_frames, picture, recipe.embedding_dim))
 
+    model = recipe.model
+    if recipe.speech_embedding:
+        model = {**model, "audio_encoder": {**model.get("audio_encoder", {}), "speech_embedding": True}}
     with torch.device("meta"):
         refuse_misfit(build(), recipe.num_frames, picture)
-    return build()
+    network = build()
+    if isinstance(network, StableSyncNet) and network.audio_encoder.speech is not None:
+        known = read_state_dict(Path(recipe.speech_embedding))
+        load_strictly(network.audio_encoder.speech.embedding, known, recipe.speech_embedding)
+    return network

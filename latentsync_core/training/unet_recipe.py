@@ -56,6 +56,7 @@ class UNetRecipe:
     residual_reference: bool = True  # the network predicts the change against the reference latents
     variants: int = 2  # looks of every clip
     other_surroundings: float = 0.0  # share of frames around whose hole another frame is shown; single frames only
+    quiet_share: float = 0.0  # of frames whose lips are closed and which hear a quiet room; single frames only
     frame_stride: int = 3
     frames_per_clip: int = 100
     window_frames: int = 1
@@ -91,8 +92,9 @@ class UNetRecipe:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise BadOption(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        if self.other_surroundings and self.window_frames > 1:
-            raise BadOption("other_surroundings is for single frames: window_frames 1")
+        for name in ("other_surroundings", "quiet_share"):
+            if getattr(self, name) and self.window_frames > 1:
+                raise BadOption(f"{name} is for single frames: window_frames 1")
         prediction_type = self.scheduler.get("prediction_type", "epsilon")
         if self.residual_reference and prediction_type != "sample":
             raise BadOption(f"residual_reference needs scheduler.prediction_type: sample, not {prediction_type}")

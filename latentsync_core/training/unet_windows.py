@@ -1,7 +1,7 @@
 """What the U-Net learns from: windows of cached latents with their sound, a pure function of step and seed."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import cast
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from latentsync_core.audio.audio_encoder import AudioEncoder
+from latentsync_core.audio.audio_windows import FEATURES_PER_SECOND, cut_audio_windows
 from latentsync_core.audio.mel import cut_mel_window, syncnet_mel
 from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN, MelAudioEncoder
 from latentsync_core.diffusion.latents import Autoencoder
@@ -21,6 +22,7 @@ from latentsync_core.training.audio_cache import CachedAudio, cache_audio
 from latentsync_core.training.face_clips import SAMPLE_RATE, VIDEO_FPS, FaceClip, clip_weights
 from latentsync_core.training.latent_cache import LatentClip, cache_latents, weights_digest
 from latentsync_core.training.lip_shape import fit_lip_shape
+from latentsync_core.training.quiet_rooms import closed_frames, hear_rooms
 from latentsync_core.training.unet_recipe import UNetRecipe
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ class WindowSampler:
         audio: by clip's folder name, variants of its sound.
         shapes: by clip's folder name, its true lip shape (F, K).
         mels: by clip's folder name, its mel (80, T), at least as long as the pictures: batches get mels and pictures.
+        rooms: states (T, L, D) of quiet rooms, which closed lips hear in `quiet_share` of the windows.
     """
 
     def __init__(
@@ -69,12 +72,14 @@ class WindowSampler:
         shapes: dict[str, NDArray[np.float32]],
         recipe: UNetRecipe,
         mels: Mapping[str, Tensor] | None = None,
+        rooms: Sequence[Tensor] = (),
     ) -> None:
         self.clips = [clip for clip in clips if len(clip.frames) >= max(2, recipe.window_frames)]
         self.audio = audio
         self.shapes = shapes
         self.recipe = recipe
         self.mels = mels
+        self.rooms = rooms
         self.weights = clip_weights([clip.clip for clip in self.clips], recipe.generated_weight)
 
     @property
@@ -93,6 +98,10 @@ class WindowSampler:
     def _window(self, clip: LatentClip, generator: np.random.Generator) -> tuple[Tensor, ...]:
         length = self.recipe.window_frames
         start = int(generator.integers(0, len(clip.frames) - length + 1))
+        if self.rooms and generator.random() < self.recipe.quiet_share:
+            closed = np.flatnonzero(closed_frames(clip.clip)[clip.frames])
+            if len(closed):
+                return self._quiet_window(clip, generator.choice(closed, 1), generator)
         chosen = np.arange(start, start + length)
         tracks = self.audio[clip.clip.folder.name]
         track = tracks[int(generator.integers(len(tracks)))]
@@ -102,6 +111,15 @@ class WindowSampler:
         if generator.random() < self.recipe.audio_dropout:
             windows = torch.zeros_like(windows)
         return cut_window(clip, chosen, windows, None if self.mels is None else self.mels[clip.clip.folder.name])
+
+    def _quiet_window(
+        self, clip: LatentClip, chosen: NDArray[np.int64], generator: np.random.Generator
+    ) -> tuple[Tensor, ...]:
+        """A single frame, chosen (1,), that hears a quiet room."""
+        room = self.rooms[int(generator.integers(len(self.rooms)))]
+        seconds = [generator.uniform(0, len(room) / FEATURES_PER_SECOND)]
+        audio = cut_audio_windows(room, seconds, self.recipe.context_frames)
+        return cut_window(clip, chosen, audio, None if self.mels is None else self.mels[clip.clip.folder.name])
 
     def _with_true_shape(
         self, windows: Tensor, clip: LatentClip, chosen: NDArray[np.int64], generator: np.random.Generator
@@ -176,7 +194,8 @@ def build_sampler(
         basis = fit_lip_shape([clip.mesh for clip in clips], encoder.config["num_shape_components"] - 1)
         shapes = {clip.folder.name: basis.project(clip.mesh) for clip in clips}
     mels = {clip.folder.name: whole_mel(clip) for clip in clips} if recipe.losses.decoded else None
-    return WindowSampler(latents, audio, shapes, recipe, mels)
+    rooms = hear_rooms(clips, encoder, recipe.seed) if recipe.quiet_share else ()
+    return WindowSampler(latents, audio, shapes, recipe, mels, rooms)
 
 
 def whole_mel(clip: FaceClip) -> Tensor:

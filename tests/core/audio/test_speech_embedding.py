@@ -15,7 +15,6 @@ from latentsync_core.audio.speech_embedding import (
     WIDTH,
     SpeechEmbedding,
     activate,
-    whisper_mels_to_bands,
 )
 
 
@@ -47,7 +46,7 @@ def as_published(network: SpeechEmbedding, bands: Tensor) -> list[Tensor]:
 
 def test_every_other_instant_is_the_published_networks(network: SpeechEmbedding):
     log_mel = torch.randn(1, 80, 400, generator=torch.Generator().manual_seed(1)) / 4
-    powers = whisper_mels_to_bands().float() @ 10 ** (4 * log_mel[0] - 4)
+    powers = network.from_mels @ 10 ** (4 * log_mel[0] - 4)
     with torch.no_grad():
         heard = network(log_mel)[0].split([72 * 8, 96 * 4, 96 * 2])
         wanted = as_published(network, powers.T.log10() + LOUDER)
@@ -71,7 +70,7 @@ def test_pieces_are_heard_as_the_whole(network: SpeechEmbedding, monkeypatch: py
     torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=1e-4)
 
 
-def test_the_bands_are_those_the_network_was_made_for():
+def test_the_bands_are_those_the_network_was_made_for(network: SpeechEmbedding):
     """Against librosa's 32 mels of 16-bit samples in windows of 512: what openWakeWord feeds it."""
     pcm = np.random.default_rng(0).standard_normal(32000) * np.geomspace(0.3, 0.003, 32000)
     pcm = np.convolve(pcm, [0.5, 0.3, 0.2])[:32000].astype(np.float32)
@@ -79,6 +78,6 @@ def test_the_bands_are_those_the_network_was_made_for():
         y=pcm * 32768, sr=16000, n_fft=512, win_length=400, hop_length=160, n_mels=32, fmin=60, fmax=3800
     )
     log_mel = whisper_log_mel(torch.from_numpy(pcm)).numpy()
-    bands = np.log10(whisper_mels_to_bands().numpy() @ 10 ** (4 * log_mel - 4)) + LOUDER
+    bands = np.log10(network.from_mels.numpy() @ 10 ** (4 * log_mel - 4)) + LOUDER
     difference = bands - (np.log10(powers[:, :200]) + 2)
     assert np.abs(difference[:, 2:-2]).mean() < 0.05

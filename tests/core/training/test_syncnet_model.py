@@ -72,6 +72,9 @@ def test_what_contradicts_itself_is_refused_by_name(tmp_path):
         recipe(tmp_path, contrast_weight=1.0)
     with pytest.raises(BadOption, match="kernel_sizes, each 1 or 3"):
         stable_syncnet_config({**SMALL, "visual_encoder": {**visual, "kernel_sizes": [3, 2]}}, 5, (3, 64, 128))
+    hearing = {**SMALL, "audio_encoder": {**SMALL["audio_encoder"], "speech_embedding": True}}
+    with pytest.raises(BadOption, match="speech_embedding stands beside model"):
+        recipe(tmp_path, model=hearing)
     with pytest.raises(BadOption, match="precision must be one of"):
         recipe(tmp_path, precision="fp8")
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from latentsync_core.audio.speech_embedding import SpeechEmbedding
 from latentsync_core.errors import BadOption
 from latentsync_core.models.autoencoder import SpaceToDepthAutoencoder
 from latentsync_core.training.curves import TensorBoard
@@ -110,6 +111,29 @@ def test_what_reads_the_mouth_is_learnt_with_the_network_and_not_saved(tmp_path)
     assert last["minimised"] == pytest.approx(last["total"] + 0.5 * missing, rel=1e-3)
     network, _ = load_syncnet(tmp_path / "run" / "best")  # strictly: nothing but the two encoders
     assert not any("readers" in name for name in network.state_dict())
+
+
+def test_what_knows_speech_stays_as_it_is_and_is_saved_with_the_network(tmp_path):
+    torch.manual_seed(3)
+    known = {name: value.clone() for name, value in SpeechEmbedding().state_dict().items()}
+    save_file(known, tmp_path / "speech.safetensors")
+    path = write_recipe(
+        tmp_path, steps=10, num_frames=16, windows_per_clip=2, ema_decay=0.5, log_every=1, batch_size=16,
+        speech_embedding=str(tmp_path / "speech.safetensors"), min_negative_shift=2,
+        model={**MODEL, "audio_encoder": {"block_out_channels": [8] * 6 + [32], "norm_num_groups": 4},
+               "visual_encoder": {"block_out_channels": [8] * 5 + [32], "norm_num_groups": 4}},
+    )  # fmt: skip
+    train_syncnet(read_recipe(path, SyncNetRecipe))
+    network, config = load_syncnet(tmp_path / "run" / "syncnet")
+    assert config["audio_encoder"]["speech_embedding"]
+    speech = network.audio_encoder.speech
+    assert all(torch.equal(speech.embedding.state_dict()[name], value) for name, value in known.items())
+    assert speech.norm_in.num_batches_tracked == 10
+    mel = torch.rand(2, 1, 80, 52) * 4
+    vector = network.audio_encoder(mel)
+    with torch.no_grad():
+        speech.layers[-1].weight.zero_()
+    assert not torch.allclose(network.audio_encoder(mel), vector)
 
 
 @pytest.mark.timeout(200)

@@ -8,6 +8,7 @@ from latentsync_core.audio.mel_audio_encoder import SHAPE_GAIN
 from latentsync_core.training.audio_cache import CachedAudio
 from latentsync_core.training.face_clips import read_face_clips
 from latentsync_core.training.latent_cache import LatentClip, show_frames
+from latentsync_core.training.quiet_rooms import closed_frames
 from latentsync_core.training.unet_windows import WindowSampler, whole_mel
 from tests.core.training.small_clips import save_small_clips
 from tests.core.training.small_unet import recipe
@@ -35,6 +36,19 @@ def test_the_true_lip_shape_stands_where_the_prediction_does(tmp_path):
     numbers = batch.target[:, 0, :, 0, 0]
     assert torch.equal(batch.audio[:, :, 0, 0], numbers)  # the hidden channels stay
     assert torch.equal(batch.audio[..., -3:], SHAPE_GAIN * numbers[:, :, None, None].expand(-1, -1, 10, 3))
+
+
+def test_closed_lips_hear_a_quiet_room(tmp_path):
+    sampler = some_sampler(tmp_path, stride=1, audio_dropout=0.0, quiet_share=1.0)
+    rooms = [torch.full((100, 5, 8), -1.0), torch.full((100, 5, 8), -2.0)]
+    quiet = WindowSampler(sampler.clips, sampler.audio, sampler.shapes, sampler.recipe, rooms=rooms)
+    batches = [quiet.batch(number) for number in range(10)]
+    assert {float(value) for batch in batches for value in batch.audio.unique()} == {-1.0, -2.0}
+    closed = set(np.flatnonzero(closed_frames(sampler.clips[0].clip)))
+    closed |= set(np.flatnonzero(closed_frames(sampler.clips[1].clip)))
+    shown = {int(number) for batch in batches for number in batch.target[:, 0, :, 0, 0].flatten()}
+    assert shown == closed
+    assert len(closed) < 5  # of 12 frames
 
 
 def some_sampler(tmp_path, variant: int = 0, with_mels: bool = False, stride: int = 2, **changes) -> WindowSampler:
