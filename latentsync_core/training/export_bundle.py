@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from latentsync_core.bundle_catalog import BundleConfig
 from latentsync_core.bundle_parts import find_weights
+from latentsync_core.errors import BadCheckpoint
 from latentsync_core.models.checkpoint import read_state_dict
 from latentsync_core.models.unet import UNet3DConditionModel
 from latentsync_core.models.unet_config import UNetConfig
@@ -31,6 +31,9 @@ class BundleRecipe:
     bundle: dict[str, Any]
     model: dict[str, Any]
     scheduler: dict[str, Any]
+    average_with: str = (
+        ""  # weights whose mean with `unet_weights` is taken (arXiv:2203.05482); temporal layers may lack
+    )
     paste_mask_path: str = ""  # "" = the result is shown in the whole hole, with a soft edge
 
 
@@ -38,7 +41,7 @@ def export_bundle(recipe: BundleRecipe) -> int:
     """Write the bundle; gives its size in bytes.
 
     Raises:
-        BadCheckpoint: if `bundle` is not a valid bundle.json, or a part has no weights.
+        BadCheckpoint: if `bundle` is not a valid bundle.json, a part has no weights, or two U-Nets cannot be averaged.
         RuntimeError: from torch, if the U-Net's weights do not fit `model`.
     """
     BundleConfig.from_dict({"format": 1, **recipe.bundle}, "the recipe's bundle")
@@ -48,7 +51,7 @@ def export_bundle(recipe: BundleRecipe) -> int:
         _write_json(recipe.out_dir / part / "config.json", json.loads((folder / "config.json").read_text()))
         _save_half(read_state_dict(find_weights(folder)), recipe.out_dir / part / WEIGHTS)
     unet = UNet3DConditionModel(UNetConfig.from_dict(recipe.model))
-    unet.load_state_dict(torch.load(recipe.unet_weights, map_location="cpu", weights_only=True))
+    unet.load_state_dict(_unet_weights(recipe))
     _write_json(recipe.out_dir / "unet" / "config.json", {"_class_name": type(unet).__name__, **unet.config.to_dict()})
     _save_half(unet.state_dict(), recipe.out_dir / "unet" / WEIGHTS)
     scheduler = {"_class_name": "DDIMScheduler", **recipe.scheduler}
@@ -60,9 +63,20 @@ def export_bundle(recipe: BundleRecipe) -> int:
     return sum(path.stat().st_size for path in recipe.out_dir.rglob("*") if path.is_file())
 
 
+def _unet_weights(recipe: BundleRecipe) -> dict[str, Tensor]:
+    weights = read_state_dict(recipe.unet_weights)
+    if not recipe.average_with:
+        return weights
+    others = read_state_dict(Path(recipe.average_with))
+    lacking = [name for name in weights.keys() ^ others.keys() if name in others or "motion_modules" not in name]
+    if lacking:
+        raise BadCheckpoint(f"{recipe.average_with}: not of the same network as {recipe.unet_weights}: {lacking[:5]}")
+    return {name: (value + others[name]) / 2 if name in others else value for name, value in weights.items()}
+
+
 def _save_half(weights: dict[str, Tensor], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.to(torch.float16).contiguous() for key, value in weights.items()}, path)
+    save_file({key: value.half().contiguous() for key, value in weights.items()}, path)
     path.chmod(0o644)  # save_file makes it private, and the worker in a container is another user
 
 

@@ -46,15 +46,17 @@ log = logging.getLogger(__name__)
 
 
 def load_stage(unet: UNet3DConditionModel, path: Path) -> None:
-    """Load the averaged weights of an earlier stage, or a bundle's U-Net; only temporal layers may be new.
+    """Load the averaged weights of an earlier stage, or a bundle's U-Net; only temporal layers may be new or left out.
 
     Raises:
         BadCheckpoint: naming what else is missing or unexpected.
     """
     result = unet.load_state_dict(read_state_dict(path), strict=False)
-    missing = [key for key in result.missing_keys if "motion_modules" not in key]
-    if missing or result.unexpected_keys:
-        raise BadCheckpoint(f"{path}: missing {missing[:5]}, unexpected {result.unexpected_keys[:5]}")
+    missing, unexpected = (
+        [key for key in keys if "motion_modules" not in key] for keys in (result.missing_keys, result.unexpected_keys)
+    )
+    if missing or unexpected:
+        raise BadCheckpoint(f"{path}: missing {missing[:5]}, unexpected {unexpected[:5]}")
 
 
 def build_unet(recipe: UNetRecipe) -> UNet3DConditionModel:

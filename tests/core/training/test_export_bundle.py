@@ -1,7 +1,10 @@
 """From trained parts to a bundle that the pipeline loads."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from latentsync_core.audio.mel_audio_encoder import MelAudioEncoder
 from latentsync_core.bundle import load_bundle
@@ -60,9 +63,23 @@ def test_an_exported_bundle_loads_with_the_weights_it_was_given(recipe):
     assert torch.equal(bundle.unet.state_dict()["conv_in.weight"], trained.half().float())
 
 
-def test_a_wrong_fact_is_refused_before_anything_is_written(recipe):
-    from dataclasses import replace
+def test_two_unets_are_averaged_and_only_temporal_layers_may_lack(recipe, tmp_path):
+    temporal = {**MODEL, "use_motion_module": True, "motion_module_resolutions": [2]}
+    with_time = UNet3DConditionModel(UNetConfig.from_dict(temporal)).state_dict()
+    other = torch.load(recipe.unet_weights, weights_only=True)
+    torch.save(with_time, tmp_path / "time.pt")
+    both = replace(recipe, unet_weights=tmp_path / "time.pt", average_with=str(recipe.unet_weights), model=temporal)
+    export_bundle(both)
+    written = load_file(both.out_dir / "unet" / "model.safetensors")
+    assert any("motion_modules" in name for name in written)
+    for name, value in with_time.items():
+        wanted = (value + other[name]) / 2 if name in other else value
+        assert torch.equal(written[name], wanted.half()), name
+    with pytest.raises(BadCheckpoint, match="not of the same network"):
+        export_bundle(replace(recipe, average_with=str(tmp_path / "time.pt")))
 
+
+def test_a_wrong_fact_is_refused_before_anything_is_written(recipe):
     with pytest.raises(BadCheckpoint, match="reference"):
         export_bundle(replace(recipe, bundle={**FACTS, "reference": "sideways"}))
     assert not recipe.out_dir.exists()

@@ -45,6 +45,15 @@ def test_stage_2_trains_the_temporal_layers_and_attentions_only(tmp_path):
     assert reached == wanted
 
 
+def test_a_stage_may_leave_out_the_temporal_layers_of_the_one_before(tmp_path):
+    temporal = {**MODEL, "use_motion_module": True, "motion_module_resolutions": [2]}
+    before = UNet3DConditionModel(UNetConfig.from_dict(temporal)).state_dict()
+    torch.save(before, tmp_path / "stage2.pt")
+    without = UNet3DConditionModel(UNetConfig.from_dict(MODEL))
+    load_stage(without, tmp_path / "stage2.pt")
+    assert all(torch.equal(value, before[name]) for name, value in without.state_dict().items())
+
+
 def test_a_stage_that_does_not_fit_is_refused_by_key(tmp_path):
     weights = UNet3DConditionModel(UNetConfig.from_dict(MODEL)).state_dict()
     del weights["conv_in.weight"]
