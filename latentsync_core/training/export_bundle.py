@@ -31,9 +31,7 @@ class BundleRecipe:
     bundle: dict[str, Any]
     model: dict[str, Any]
     scheduler: dict[str, Any]
-    average_with: str = (
-        ""  # weights whose mean with `unet_weights` is taken (arXiv:2203.05482); temporal layers may lack
-    )
+    average_with: str = ""  # weights to average `unet_weights` with; they may lack temporal layers (arXiv:2203.05482)
     paste_mask_path: str = ""  # "" = the result is shown in the whole hole, with a soft edge
 
 
